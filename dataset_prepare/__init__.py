@@ -1,0 +1,1 @@
+"""From the upstream form of a benchmark to question files."""

@@ -1,0 +1,1 @@
+"""What decides whether, or how well, an answer holds."""

@@ -1,0 +1,199 @@
+"""The schema of every command and of every YAML under conf/: one owner per key, a one-line doc under each field.
+
+The dataclass *is* the command line: `ns eval --help` prints it, `compose` checks against it. A command's schema lives here,
+or beside the command in a plug-in folder; it uses the same three conventions: a one-line doc string under each field,
+`positional()` for arguments without a name, `REQUIRED` for what has no default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ns_eval.errors import UsageError, suggest
+
+T = TypeVar("T")
+
+# omegaconf's own mark of a mandatory value, spelt out so that reading the schema costs no import.
+REQUIRED: Any = "???"
+
+
+def positional(default: Any = REQUIRED, *, many: bool = False) -> Any:
+    """A field that the command line gives without a name, in the order of declaration; `many` takes all that is left."""
+    metadata = {"positional": True, "many": many}
+    if many:
+        return field(default_factory=list, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class InferenceConfig:
+    """How answers are sampled. An unset value falls to the preset, the model, the benchmark, then the default."""
+
+    temperature: float | None = None
+    """0 is greedy. Default: 0.7 with a seed, 0 for the greedy answer."""
+    top_p: float | None = None
+    """Nucleus sampling. Default: 0.95."""
+    top_k: int | None = None
+    """Keep the k likeliest tokens; -1 is off, the default."""
+    min_p: float | None = None
+    """Drop tokens less likely than this share of the likeliest. Default: 0, off."""
+    repetition_penalty: float | None = None
+    """1 is off, the default."""
+    tokens_to_generate: int | None = None
+    """The most tokens of an answer. Default: the room that is left in the context."""
+    stop: list[str] | None = None
+    """Strings that end an answer."""
+    top_logprobs: int | None = None
+    """How many log-probabilities to keep for each token."""
+    endpoint_type: str | None = None
+    """chat (messages, the server's template) or text (our template, completions route). Default: chat."""
+    timeout_s: float | None = None
+    """Seconds one request may take. Default: 14400."""
+    extra_body: dict[str, Any] = field(default_factory=dict)
+    """Further fields of the request, sent as they are."""
+
+
+@dataclass
+class ServerConfig:
+    """A model server: how it is started, awaited and spoken to. conf/server/<server_type>.yaml"""
+
+    name: str = ""
+    """The type's name."""
+    argv: list[str] = field(default_factory=list)
+    """The command that starts it, with {model} {port} {host} {gpus} {nodes} filled in; empty: it is remote."""
+    env: dict[str, str] = field(default_factory=dict)
+    """Environment variables of the server process."""
+    args: dict[str, Any] = field(default_factory=dict)
+    """Further options of its command line."""
+    base_url: str = ""
+    """Where a remote server answers, with /v1."""
+    api_key_env: str = ""
+    """The environment variable that holds the key. Keys are never given by value."""
+    ready_timeout_s: float = 1800.0
+    """Seconds from the start to the first good answer."""
+    max_num_seqs: int | None = None
+    """Requests the engine decodes together, where known."""
+    context: int | None = None
+    """Tokens of prompt and answer together in one request."""
+    threads: int | None = None
+    """CPU threads of the engine."""
+    gpu_layers: int | None = None
+    """Layers of a GGUF model that go to the GPU."""
+    renames: dict[str, str] = field(default_factory=dict)
+    """Request fields under this server's own names; an empty name means: not honoured, refused unless at its default."""
+
+
+@dataclass
+class BenchmarkConfig:
+    """One benchmark. conf/benchmark/<name>.yaml"""
+
+    name: str = ""
+    """The canonical name: NeMo-Skills' where it has one. Equals the file's name."""
+    about: str = ""
+    """One line: what it asks, how many questions, who made it."""
+    aliases: list[str] = field(default_factory=list)
+    """Other spellings that `--benchmarks` and `prepare_data` take."""
+    tags: list[str] = field(default_factory=list)
+    """math, code, multichoice, …: for `ns show benchmarks`."""
+    status: str = "ready"
+    """ready, needs_source, gated, incompatible or unavailable; `reason` says why."""
+    reason: str = ""
+    """Why it is not ready, and from where a person gets it."""
+    split: str = "test"
+    """The split that is evaluated unless `--split` names another."""
+    seeds: int = 1
+    """Samples a question when `--benchmarks` gives no `:N`; 0 is the greedy answer alone."""
+    needs: list[str] = field(default_factory=list)
+    """Columns without which its judge cannot work: expected_answer, choices, tests …"""
+    prompt: str = "generic/default"
+    """conf/prompt/<name>.yaml"""
+    judge: str = "symbolic"
+    """conf/judge/<name>.yaml"""
+    judge_options: dict[str, Any] = field(default_factory=dict)
+    """Values of that judge's switches that differ here."""
+    metric_type: str = "math"
+    """Which table summarize_results prints."""
+    chance: float | None = None
+    """The score of guessing, where there is one."""
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+    """Sampling that its authors prescribe."""
+    prepare: dict[str, Any] = field(default_factory=dict)
+    """How `ns prepare_data` makes its files: checked by dataset_prepare."""
+
+
+@dataclass
+class PromptConfig:
+    """A prompt. conf/prompt/<folder>/<name>.yaml, in the parent's schema: literal braces are doubled."""
+
+    user: str = REQUIRED
+    """The user message, a Python format text over the question's columns and {examples}."""
+    system: str | None = None
+    """The system message; None sends none."""
+    few_shot_examples: dict[str, Any] = field(default_factory=dict)
+    """prefix, template, suffix, examples_type."""
+    code_tags: str | None = None
+    """The name of a template whose code tags fill {code_begin} and its like."""
+
+
+def build(schema: type[T], values: Mapping[str, Any], where: str) -> T:
+    """A checked dataclass from plain values, as read from YAML or JSON.
+
+    Raises:
+        UsageError: an unknown key (with the nearest one) or a value of another type; `where` names the file.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    refuse_unknown(schema, values, where)
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(values)))
+        built = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None) or "?"
+        raise UsageError(f"{where}: `{key}`: {str(error).splitlines()[0]}") from error
+    assert isinstance(built, schema)
+    return built
+
+
+def refuse_unknown(schema: type, values: Mapping[str, Any], where: str, prefix: str = "") -> None:
+    """UsageError for a key that no field of `schema` declares, at any depth; open dicts take everything.
+
+    Needed because `++misspelt=1` is added silently by Hydra even over a structured config, and dropped later.
+    """
+    known = field_types(schema)
+    for key, value in values.items():
+        if key not in known:
+            raise UsageError(f"{where}: unknown key `{prefix}{key}`, {suggest(str(key), known)}")
+        if dataclasses.is_dataclass(known[key]) and isinstance(value, Mapping):
+            refuse_unknown(known[key], value, where, f"{prefix}{key}.")
+
+
+@functools.cache
+def field_types(schema: type) -> dict[str, Any]:
+    """Field name -> resolved type of a dataclass."""
+    import typing
+
+    hints = typing.get_type_hints(schema)
+    return {item.name: hints[item.name] for item in dataclasses.fields(schema)}
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        UsageError: the file is no YAML, or no mapping; with line and column.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not YAML: {str(error).replace(chr(10), ' ')}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: expected a mapping of keys, found {type(values).__name__}")
+    return values
