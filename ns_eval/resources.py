@@ -1,16 +1,22 @@
-"""Where shipped files lie: inside the package (wheel), else beside it (checkout)."""
+"""Where shipped and a user's own YAML and data lie, and how a name becomes one of them."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.metadata
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from ns_eval.errors import NsError
+from ns_eval.errors import NsError, UsageError, suggest
 
 _PACKAGE = Path(__file__).parent
+# A user's own conf folders (`hydra.searchpath=[file:///my/conf]`), searched before the shipped one.
+_own: list[Path] = []
 
 
 def folder(name: str) -> Path:
-    """The shipped folder `name`: conf, cluster_configs or shipped."""
+    """The shipped folder `name` (conf, cluster_configs, shipped): inside the package in a wheel, beside it in a checkout."""
     for parent in (_PACKAGE, _PACKAGE.parent):
         if (parent / name).is_dir():
             return parent / name
@@ -18,3 +24,60 @@ def folder(name: str) -> Path:
         f"the shipped folder `{name}` is missing from the installation in {_PACKAGE}",
         hint="pip install --force-reinstall ns-eval",
     )
+
+
+def add_conf_folder(path: Path) -> None:
+    """Looks names up in `path` too, before the shipped conf/."""
+    if not path.is_dir():
+        raise UsageError(f"hydra.searchpath: {path} is not a folder")
+    if path not in _own:
+        _own.append(path)
+
+
+def conf_folders() -> list[Path]:
+    """The folders that hold config groups, in the order in which they win."""
+    return [*_own, folder("conf")]
+
+
+def conf_names(group: str) -> dict[str, Path]:
+    """Every name of a group and its file; `generic/math` for a file one folder down."""
+    return {name: path for base in reversed(conf_folders()) for name, path in _yaml_below(base / group)}
+
+
+def conf_file(group: str, name: str) -> Path:
+    """The file of `name` in a group; a path that ends in .yaml is itself.
+
+    Raises:
+        UsageError: there is none; with the nearest names.
+    """
+    if name.endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise UsageError(f"{group} file {name} does not exist")
+        return Path(name)
+    for base in conf_folders():
+        path = base / group / f"{name}.yaml"
+        if path.is_file():
+            return path
+    raise UsageError(f"unknown {group} `{name}`, {suggest(name, conf_names(group))}", hint=f"ns show {group}s")
+
+
+def _yaml_below(base: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(base.rglob("*.yaml")):
+        yield path.relative_to(base).with_suffix("").as_posix(), path
+
+
+def locate(target: str) -> Any:
+    """The object that `module:name` or a dotted `module.name` (`_target_` in conf/) means.
+
+    Raises:
+        UsageError: it cannot be imported; names every installed distribution that claims the top-level package, because
+            another one on the index also installs a package `judges`.
+    """
+    module, _, name = target.partition(":") if ":" in target else target.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        top = module.partition(".")[0]
+        owners = importlib.metadata.packages_distributions().get(top, [])
+        claimed = f"; `{top}` is installed by {', '.join(sorted(set(owners)))}" if owners else ""
+        raise UsageError(f"cannot load `{target}`: {error}{claimed}") from error

@@ -1,0 +1,80 @@
+"""`aime24:64,gsm8k` becomes benchmarks with their seeds, prompts and judges."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ns_eval.config import BenchmarkConfig, build, load_yaml
+from ns_eval.errors import UsageError, suggest
+from ns_eval.resources import conf_file, conf_names
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One item of `--benchmarks`: `name:N` asks N seeds, `name:0` the greedy answer, `name` what its YAML says."""
+
+    benchmark: BenchmarkConfig
+    seeds: tuple[int | None, ...]
+
+
+def find(name: str) -> BenchmarkConfig:
+    """The benchmark of that name or alias.
+
+    Raises:
+        UsageError: there is none; with the nearest names.
+    """
+    known = conf_names("benchmark")
+    if name not in known:
+        name = _aliases().get(name.lower().replace("_", "-"), name)
+    if name not in known:
+        raise UsageError(f"unknown benchmark `{name}`, {suggest(name, {*known, *_aliases()})}", hint="ns show benchmarks")
+    path = conf_file("benchmark", name)
+    benchmark = build(BenchmarkConfig, load_yaml(path), str(path))
+    if benchmark.name != name:
+        raise UsageError(f"{path}: `name` is `{benchmark.name}`, the file says `{name}`")
+    return benchmark
+
+
+def resolve(asked: Sequence[str], *, starting_seed: int = 0, add_greedy: bool = False) -> tuple[Asked, ...]:
+    """What `--benchmarks` asks for, in its order.
+
+    Raises:
+        UsageError: a space, a number of samples that is none, an unknown name, one benchmark twice.
+    """
+    if not asked:
+        raise UsageError("no benchmark is named", hint="ns eval --benchmarks=arithmetic:8 …, or `ns show benchmarks`")
+    resolved = tuple(_resolve_one(item, starting_seed, add_greedy) for item in asked)
+    names = [item.benchmark.name for item in resolved]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"--benchmarks names `{name}` twice")
+    return resolved
+
+
+def _resolve_one(item: str, starting_seed: int, add_greedy: bool) -> Asked:
+    if item != item.strip() or " " in item:
+        raise UsageError(f"--benchmarks: a space in `{item}`", hint="write --benchmarks=a:64,b:8 without spaces")
+    name, colon, number = item.partition(":")
+    benchmark = find(name)
+    count = benchmark.seeds
+    if colon:
+        if not number.isdecimal():
+            raise UsageError(
+                f"--benchmarks: `{item}` asks for `{number}` samples, expected a whole number",
+                hint=f"{name}:64 asks 64 seeds, {name}:0 the greedy answer alone",
+            )
+        count = int(number)
+    seeds: tuple[int | None, ...] = tuple(range(starting_seed, starting_seed + count))
+    return Asked(benchmark, (None, *seeds) if add_greedy or not seeds else seeds)
+
+
+@functools.cache
+def _aliases() -> dict[str, str]:
+    """Alias, in lower case with hyphens -> canonical name. Canonical names are their own aliases in that spelling."""
+    table: dict[str, str] = {}
+    for name, path in conf_names("benchmark").items():
+        for alias in (name, *(load_yaml(path).get("aliases") or [])):
+            table.setdefault(str(alias).lower().replace("_", "-"), name)
+    return table
