@@ -1,0 +1,87 @@
+"""The Judge protocols, and the processes that run a judge under hard limits of time and memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from ns_eval.records import Generation, Question, Sample, Verdict
+from ns_eval.targets import instantiate
+from ns_eval.workers import CallFailed, Limits, Pool
+
+
+class Judge(Protocol):
+    """Decides from the question and the answer alone. `grade` runs in a worker process and must be deterministic."""
+
+    name: str
+
+    def grade(self, question: Question, generation: Generation) -> Verdict: ...
+
+    def same(self, a: str, b: str) -> bool:
+        """Whether two canonical answers of one question are the same answer: votes are counted over these classes."""
+        ...
+
+
+class ModelJudge(Protocol):
+    """Decides by asking a model. It sends nothing itself: the loop asks what `messages` gives and hands back the reply."""
+
+    name: str
+
+    def messages(self, sample: Sample) -> list[dict[str, Any]]: ...
+
+    def verdict(self, sample: Sample, reply: Generation) -> Verdict: ...
+
+
+def build_judge(spec: Mapping[str, Any]) -> Any:
+    """The judge that a spec names, as conf/judge/*.yaml writes it: `_target_` and its options.
+
+    Raises:
+        UsageError: see `targets.instantiate`.
+    """
+    return instantiate(spec)
+
+
+class Grader:
+    """Runs one judge in processes: `async with Grader(spec) as grader: verdict = await grader.grade(question, generation)`.
+
+    A case that takes too long, too much memory or down its process gets a Verdict with `error` and `correct` None; no
+    case slows another one down.
+    """
+
+    def __init__(
+        self,
+        spec: Mapping[str, Any],
+        *,
+        workers: int | None = None,
+        timeout_s: float = 2.0,
+        memory_bytes: int = 2 << 30,
+    ) -> None:
+        # Built here too, cheaply: a wrong spec is the caller's error, not that of every sample.
+        self.judge: Judge = build_judge(spec)
+        self._spec = dict(spec)
+        count = workers if workers is not None else min(8, len(os.sched_getaffinity(0)))
+        self._limits = Limits(workers=count, timeout_s=timeout_s, memory_bytes=memory_bytes)
+        self._pool: Pool | None = None
+
+    async def __aenter__(self) -> Self:
+        self._pool = Pool(self._spec, "grade", self._limits)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            await asyncio.to_thread(self._pool.close)
+
+    async def grade(self, question: Question, generation: Generation) -> Verdict:
+        """The judge's verdict; one with `error` where there is none."""
+        assert self._pool is not None, "use `async with Grader(...)`"
+        try:
+            verdict = await asyncio.wrap_future(self._pool.submit(question, generation))
+        except CallFailed as failure:
+            return Verdict(judge=self.judge.name, correct=None, error=f"{self.judge.name}: {failure}")
+        assert isinstance(verdict, Verdict)
+        return verdict
