@@ -127,6 +127,24 @@ class BenchmarkConfig:
 
 
 @dataclass
+class ModelConfig:
+    """A model by name. conf/model/<name>.yaml"""
+
+    name: str = ""
+    """Equals the file's name."""
+    about: str = ""
+    """One line: family, size, what it is for."""
+    path: str = ""
+    """A folder, a GGUF file or a hub id; `shipped:` before a path inside ns_eval/shipped."""
+    server_type: str = ""
+    """The server that runs it unless `--server_type` names another."""
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+    """Sampling that its authors recommend."""
+    server: dict[str, Any] = field(default_factory=dict)
+    """Keys of ServerConfig that differ for it."""
+
+
+@dataclass
 class PromptConfig:
     """A prompt. conf/prompt/<folder>/<name>.yaml, in the parent's schema: literal braces are doubled."""
 
@@ -138,6 +156,38 @@ class PromptConfig:
     """prefix, template, suffix, examples_type."""
     code_tags: str | None = None
     """The name of a template whose code tags fill {code_begin} and its like."""
+
+
+@dataclass
+class TemplateConfig:
+    """A model family's chat markup and code tags. conf/template/<name>.yaml, in the parent's schema."""
+
+    text_begin: str = ""
+    """Before everything."""
+    system_begin: str = ""
+    """Before the system message; it stands even where the message is empty."""
+    system_end: str = ""
+    """After the system message."""
+    user_begin: str = ""
+    """Before the user message."""
+    user_end: str = ""
+    """After the user message."""
+    assistant_begin: str = ""
+    """Before the answer."""
+    assistant_end: str = ""
+    """After the answer."""
+    stop_phrases: list[str] = field(default_factory=list)
+    """What ends an answer."""
+    code_begin: str = ""
+    """Before code that the model wants executed."""
+    code_end: str = ""
+    """After that code: generation stops here."""
+    code_output_begin: str = ""
+    """Before the code's output."""
+    code_output_end: str = ""
+    """After the code's output."""
+    code_output_format: str = "qwen"
+    """How the output is worded: qwen or llama."""
 
 
 def build(schema: type[T], values: Mapping[str, Any], where: str) -> T:

@@ -1,0 +1,111 @@
+"""The door: the command table, the printing of errors, the exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ns_eval.errors import NsError, UsageError, suggest
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command by name only: nothing of it is imported before it is asked for.
+
+    `schema` and `run` are "module:name"; `spellings` names its table of older names, `layers` the function that says
+    which YAMLs lie under the command line, where it has them.
+    """
+
+    about: str
+    schema: str
+    run: str
+    spellings: str | None = None
+    layers: str | None = None
+
+
+COMMANDS = {
+    "eval": Command(
+        "sample answers to benchmarks from a model, grade them, print the table",
+        "ns_eval.options:EvalConfig",
+        "ns_eval.commands:evaluate",
+        spellings="ns_eval.options:EVAL_SPELLINGS",
+        layers="ns_eval.models:layers",
+    ),
+    "prepare_data": Command("make benchmark files", "dataset_prepare.prepare:PrepareConfig", "dataset_prepare.prepare:main"),
+    "summarize_results": Command(
+        "pass@k, majority@k and intervals of a run", "summarize.results:ResultsConfig", "summarize.results:main"
+    ),
+    "compare": Command("paired differences between runs", "summarize.compare:CompareConfig", "summarize.compare:main"),
+    "check_answer": Command(
+        "say whether two answers are equal, and why", "judges.check_answer:CheckAnswerConfig", "judges.check_answer:main"
+    ),
+    "regrade": Command("grade a finished run again", "judges.regrade:RegradeConfig", "judges.regrade:main"),
+    "show": Command("list benchmarks, models, judges, servers, prompts", "ns_eval.show:ShowConfig", "ns_eval.show:main"),
+    "status": Command("how far a run is", "ns_eval.status:StatusConfig", "ns_eval.status:main"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit code of architecture section 4."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(words)
+    except NsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # `ns … | head`: the reader has what it wanted; a second error at exit would only confuse.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("--help", "-h", "help"):
+        print(_overview())
+        return 0
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"ns-eval {version('ns-eval')}")
+        return 0
+    name = words[0].replace("-", "_")
+    if name not in COMMANDS:
+        raise UsageError(f"unknown command `{words[0]}`, {suggest(name, COMMANDS)}", hint="ns --help")
+    return _dispatch(name, words[1:])
+
+
+def _dispatch(name: str, words: list[str]) -> int:
+    from ns_eval.resources import locate
+
+    command = COMMANDS[name]
+    schema = locate(command.schema)
+    if {"--help", "-h"} & set(words):
+        from ns_eval.usage import command_help
+
+        print(command_help(name, schema))
+        return 0
+    from ns_eval.compose import compose, overrides
+
+    given = overrides(schema, words, locate(command.spellings) if command.spellings else None)
+    config = compose(schema, given, locate(command.layers)(given) if command.layers else ())
+    return int(locate(command.run)(config) or 0)
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS)) + 2
+    rows = "\n".join(f"  {name:<{width}}{command.about}" for name, command in COMMANDS.items())
+    return (
+        "ns: evaluate reasoning models\n\nusage: ns COMMAND [--key=value …]\n\n"
+        f"{rows}\n\n"
+        "first run:  ns eval --model=tinymath --benchmarks=arithmetic:8 --output_dir=out\n"
+        "help:       ns COMMAND --help, ns --version"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

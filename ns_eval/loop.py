@@ -1,0 +1,206 @@
+"""THE LOOP: one queue over all benchmarks, questions and seeds of a job, against one server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ns_eval.prompts import Prompt, request
+from ns_eval.queue import Queue
+from ns_eval.records import Generation, Question, Request, Sample, Sampling, Status, Verdict
+from ns_eval.rundir import SeedFile
+
+Ask = Callable[[Request], Awaitable[Generation]]
+
+
+class Grade(Protocol):
+    """What the loop needs of a grader: a verdict for each answer, never an exception for one bad case."""
+
+    async def grade(self, question: Question, generation: Generation) -> Verdict: ...
+
+
+class Watcher(Protocol):
+    """Who wants to know how far it is."""
+
+    def sample(self, work: Work, sample: Sample) -> None: ...
+
+
+@dataclass(slots=True)
+class Work:
+    """One benchmark as one job runs it. `sampling` is that of the seeds, `greedy` that of output.jsonl."""
+
+    benchmark: str
+    folder: Path
+    questions: Sequence[Question]
+    prompt: Prompt
+    sampling: Sampling
+    greedy: Sampling
+    grader: Grade
+    files: Mapping[int | None, SeedFile]
+    waiting: Counter[int | None] = field(default_factory=Counter)
+
+    @property
+    def names(self) -> list[str]:
+        return [question.id for question in self.questions]
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    work: Work
+    question: Question
+    seed: int | None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.work.benchmark, self.question.id
+
+
+class Places:
+    """How many requests may be in flight: little more than the engine holds, so that the next one is chosen late.
+
+    A 429 brings the number down by a third, once for all the requests that were in flight then; answers bring it up again.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.used = 0
+        self._allowed = float(most)
+        self._answers = most
+
+    def free(self) -> bool:
+        return self.used < int(self._allowed)
+
+    def slower(self) -> None:
+        if self._answers >= self._allowed:
+            self._allowed = max(1.0, min(self._allowed, self.used) * 2 / 3)
+            self._answers = 0
+
+    def answered(self) -> None:
+        self._answers += 1
+        self._allowed = min(float(self.most), self._allowed + 1 / self._allowed)
+
+
+def places_for(slots: int | None, most: int) -> Places:
+    """A spare request for every eight slots hides the way between two answers; an engine of unknown size gets the most."""
+    return Places(most if slots is None else min(most, slots + max(1, slots // 8)))
+
+
+async def generate(works: Sequence[Work], ask: Ask, places: Places, watcher: Watcher) -> None:
+    """Asks and grades every sample that is not on disk; each is written the moment it is graded.
+
+    One bad sample never ends the run: it is recorded as an error. A fault that concerns every request does.
+
+    Raises:
+        ServerError: the server is gone, refuses the key or does not know the model. What is written stays.
+    """
+    queue = _queue(works)
+    for work in works:
+        for seed in work.files:
+            # A process killed between its last line and the renaming left files that only need to be finished.
+            _finish_if_complete(work, seed)
+    try:
+        await _Run(queue, ask, places, watcher).drive()
+    finally:
+        for work in works:
+            for file in work.files.values():
+                file.close()
+
+
+class _Run:
+    """The state of one `generate`."""
+
+    def __init__(self, queue: Queue[_Item], ask: Ask, places: Places, watcher: Watcher) -> None:
+        self._queue = queue
+        self._ask = ask
+        self._places = places
+        self._watcher = watcher
+        self._running: set[asyncio.Task[None]] = set()
+        self._ended: deque[asyncio.Task[None]] = deque()
+        self._wake = asyncio.Event()
+
+    async def drive(self) -> None:
+        try:
+            while self._queue or self._running:
+                self._start()
+                await self._wake.wait()
+                self._wake.clear()
+                while self._ended:
+                    self._ended.popleft().result()
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _start(self) -> None:
+        # Answers that wait for their grader hold memory: a slow one must not let them pile up without end.
+        backlog = 2 * self._places.most + 64
+        while self._queue and self._places.free() and len(self._running) < backlog:
+            self._places.used += 1
+            task = asyncio.create_task(self._one(self._queue.take()))
+            self._running.add(task)
+            task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._ended.append(task)
+        self._wake.set()
+
+    async def _one(self, item: _Item) -> None:
+        """One sample, from the prompt to the line on disk. Its place is free as soon as the answer is there."""
+        work, question, seed = item.work, item.question, item.seed
+        try:
+            sampling = work.greedy if seed is None else work.sampling
+            generation = await self._ask(request(work.prompt, question, seed, sampling))
+        finally:
+            self._places.used -= 1
+            self._wake.set()
+        self._queue.finished(item.key, generation.completion_tokens or 0)
+        verdicts: tuple[Verdict, ...] = ()
+        if generation.error is None:
+            self._places.answered()
+            verdicts = (await work.grader.grade(question, generation),)
+        sample = Sample(question, seed, status_of(generation, verdicts), generation, verdicts)
+        work.files[seed].append(sample)
+        self._watcher.sample(work, sample)
+        work.waiting[seed] -= 1
+        _finish_if_complete(work, seed)
+
+
+def _queue(works: Sequence[Work]) -> Queue[_Item]:
+    queue: Queue[_Item] = Queue()
+    for work in works:
+        asked: dict[str, list[int | None]] = {name: [] for name in work.names}
+        for seed, file in work.files.items():
+            file.read()
+            left = file.left(work.names)
+            work.waiting[seed] = len(left)
+            for name in left:
+                asked[name].append(seed)
+        for question in work.questions:
+            items = [_Item(work, question, seed) for seed in asked[question.id]]
+            lines = (file.lines.get(question.id) for file in work.files.values())
+            known = [line.tokens for line in lines if line and line.tokens and line.status != "error"]
+            queue.add((work.benchmark, question.id), items, known)
+    return queue
+
+
+def _finish_if_complete(work: Work, seed: int | None) -> None:
+    if not work.waiting[seed]:
+        work.files[seed].finish(work.names)
+
+
+def status_of(generation: Generation, verdicts: Sequence[Verdict]) -> Status:
+    """One state for every sample, the gravest that holds (stats.md, results model)."""
+    if generation.error is not None:
+        return "error"
+    if generation.finish_reason == "content_filter":
+        return "filtered"
+    if generation.finish_reason == "length":
+        return "truncated"
+    if verdicts and verdicts[0].error is None and verdicts[0].extracted is None:
+        return "no_answer"
+    return "ok"

@@ -1,0 +1,133 @@
+"""The options of the commands that run models. Those of the other commands stand beside their functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ns_eval.arguments import Spellings
+from ns_eval.config import REQUIRED, InferenceConfig, ServerConfig
+
+
+@dataclass
+class PlaceConfig:
+    """Where jobs run. Inherited by every command that starts some, so that each flag is declared once."""
+
+    cluster: str | None = None
+    """A name in cluster_configs/ or a path to a YAML. Default: NEMO_SKILLS_CONFIG, else local."""
+    config_dir: str | None = None
+    """A folder of cluster configs that is searched first."""
+    num_jobs: int | None = None
+    """Jobs the work is dealt over; -1: one a benchmark. Default: 1 locally, -1 on a cluster."""
+    partition: str | None = None
+    """Overrides the cluster's partition."""
+    qos: str | None = None
+    """Overrides the cluster's quality of service."""
+    time_min: str | None = None
+    """The shortest time limit that is acceptable, HH:MM:SS."""
+    dependent_jobs: int = 0
+    """Jobs chained after each, that go on where a time limit ended it. Rarely needed: a job requeues itself."""
+    detach: bool = False
+    """Start and return at once; `ns status OUT` follows the run."""
+    dry_run: bool = False
+    """Print the plan and the first rendered prompt of each benchmark, start nothing."""
+
+
+@dataclass
+class EvalConfig(PlaceConfig):
+    """Sample answers to benchmarks from a model, grade them, print the table.
+
+    Examples:
+        ns eval --model=tinymath --benchmarks=arithmetic:8 --output_dir=out
+        ns eval --model=/models/qwen3-8b --server_type=vllm --server_gpus=1 --benchmarks=aime24:64 --output_dir=out
+        ns eval --model=m --server_type=openai --server_address=http://127.0.0.1:8000/v1 --benchmarks=gsm8k --output_dir=out
+        ns eval … --dry_run              # the plan and the first prompt, nothing is started
+    """
+
+    model: str = REQUIRED
+    """A path, a name in conf/model, or the name under which a remote server serves it."""
+    benchmarks: list[str] = field(default_factory=list)
+    """name:N asks N seeds, name:0 the greedy answer alone, name what its YAML says; comma-separated."""
+    output_dir: str = REQUIRED
+    """The run folder. The same command again goes on where it stopped."""
+    server_type: str | None = None
+    """llamacpp, vllm, sglang, trtllm, openai, …: conf/server. Default: the model's, or llamacpp for a GGUF file."""
+    server_address: str | None = None
+    """The URL of a server that runs already, with /v1. Nothing is started then."""
+    server_gpus: int | None = None
+    """GPUs of the server: its tensor parallel size."""
+    server_nodes: int = 1
+    """Nodes of the server."""
+    server_args: str = ""
+    """Further arguments of the server's command line; a later one wins."""
+    server_entrypoint: str | None = None
+    """The command that starts a server of type generic."""
+    server_container: str | None = None
+    """The container image of the server."""
+    split: str | None = None
+    """The split to evaluate. Default: the benchmark's own."""
+    starting_seed: int = 0
+    """Seeds count from here."""
+    add_greedy: bool = False
+    """Ask the greedy answer (output.jsonl) beside the seeds."""
+    max_samples: int = -1
+    """Only the first N questions of each benchmark; -1: all."""
+    prompt_config: str | None = None
+    """A prompt of conf/prompt or a path to a YAML. Default: the benchmark's."""
+    prompt_template: str | None = None
+    """A template of conf/template; prompts are then rendered here and sent as text."""
+    system_message: str | None = None
+    """Replaces the prompt's system message."""
+    examples_type: str | None = None
+    """The few-shot examples of the prompt."""
+    chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
+    """Values for the server's chat template, such as enable_thinking."""
+    end_reasoning_string: str = "</think>"
+    """Where thinking ends in the text, for servers that do not split it off."""
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+    """How answers are sampled."""
+    server: ServerConfig = field(default_factory=ServerConfig)
+    """The model server."""
+    judge_options: dict[str, Any] = field(default_factory=dict)
+    """Switches of the benchmarks' judge, such as compat=nemo-skills; docs/checker.md lists them."""
+    max_concurrent_requests: int = 512
+    """The most requests in flight, in one job."""
+    grading_workers: int | None = None
+    """Processes that grade. Default: one less than the CPUs, at most 8."""
+    data_dir: str | None = None
+    """Where prepared benchmarks lie. Default: NS_DATA_DIR, NEMO_SKILLS_DATA_DIR, else ~/.cache/ns-eval/data."""
+    rerun_done: bool = False
+    """Ask everything anew; what is there is moved to a folder beside it."""
+    force: bool = False
+    """Go on although the settings that shape the answers differ from those of the run folder."""
+    min_coverage: float = 0.98
+    """Exit with 6 where a smaller share of the samples has been graded."""
+
+
+EVAL_SPELLINGS = Spellings(
+    aliases={
+        "remove_thinking": "end_reasoning_string",
+        "num_concurrent_requests": "max_concurrent_requests",
+        "inference.random_seed": "starting_seed",
+        "server.base_url": "server_address",
+    },
+    ignored={
+        "skip_greedy": "the greedy answer is asked only on request",
+        "skip_filled": "answers that are on disk are never asked again",
+        "use_async_loop": "there is one loop, and it is",
+        "reuse_code": "jobs run the installed code",
+        "skip_hf_home_check": "nothing needs HF_HOME",
+        "auto_summarize_results": "the table is always made",
+    },
+    refused={
+        "num_random_seeds": "write the number of seeds behind the benchmark, --benchmarks=aime24:64",
+        "random_seeds": "write the number of seeds behind the benchmark, --benchmarks=aime24:64 --starting_seed=0",
+        "batch_size": "requests are not sent in batches; --max_concurrent_requests bounds them",
+        "reuse_code_exp": "jobs run the installed code",
+        "run_after": "chain with the shell: `ns eval … && ns eval …`, or use the cluster's own dependencies",
+        "extra_eval_args": "the grader's switches are ++judge_options.NAME=VALUE",
+        "wandb_name": "metrics.json holds every number; log it from there",
+        "installation_command": "put it under `setup:` of the cluster config",
+        "inference.seed": "write --starting_seed=N",
+    },
+)

@@ -1,0 +1,229 @@
+"""Every path under output_dir, and what happens to the files there: append, repair, finish, what is left.
+
+    eval-results/<benchmark>/output-rs<S>.jsonl-async   in progress: append-only, one writer a file
+    eval-results/<benchmark>/output-rs<S>.jsonl         finished: dataset order; `.done` beside it where nothing failed
+    eval-results/<benchmark>/expected.json              how many rows there will be, and the settings that shape them
+
+A process that is killed at any instant loses the requests in flight and nothing else: a line is written by one call, and a
+torn last line is cut off when the file is opened again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from ns_eval.errors import DataError, UsageError
+from ns_eval.files import replacing, write_text
+from ns_eval.records import Json, Sample, dumps, sample_row
+
+
+class _Head(msgspec.Struct):
+    """What resume needs of a line; the rest of it, up to megabytes of reasoning, is skipped unread."""
+
+    id: str | int
+    status: str = "ok"
+    num_generated_tokens: int | None = None
+
+
+_decode_head = msgspec.json.Decoder(_Head).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Where one sample stands on disk."""
+
+    path: Path
+    offset: int
+    length: int
+    status: str
+    tokens: int | None
+
+
+def results_dir(output_dir: Path, benchmark: str, kind: str = "eval-results") -> Path:
+    return output_dir / kind / benchmark
+
+
+def output_name(seed: int | None) -> str:
+    """`output.jsonl` for the greedy answer, `output-rs<S>.jsonl` for a seed."""
+    return "output.jsonl" if seed is None else f"output-rs{seed}.jsonl"
+
+
+def logs_dir(output_dir: Path) -> Path:
+    return output_dir / "eval-logs"
+
+
+class SeedFile:
+    """The samples of one benchmark and one seed on disk. One process writes it."""
+
+    def __init__(self, folder: Path, seed: int | None) -> None:
+        self.seed = seed
+        self.path = folder / output_name(seed)
+        self._async = self.path.with_name(self.path.name + "-async")
+        self._file: int | None = None
+        self.lines: dict[str, Line] = {}
+
+    @property
+    def done_marker(self) -> Path:
+        return self.path.with_name(self.path.name + ".done")
+
+    def read(self) -> None:
+        """Learns what is there. A later line of a question replaces an earlier one; a torn tail is cut."""
+        _cut_torn_tail(self._async)
+        self.lines = {}
+        for path in (self.path, self._async):
+            self.lines.update(_lines(path))
+
+    def left(self, questions: Iterable[str]) -> list[str]:
+        """The questions without a sample, or with one that failed."""
+        return [name for name in questions if name not in self.lines or self.lines[name].status == "error"]
+
+    def append(self, sample: Sample) -> None:
+        """Writes one sample by one call."""
+        line = dumps(sample_row(sample))
+        if self._file is None:
+            self._async.parent.mkdir(parents=True, exist_ok=True)
+            self.done_marker.unlink(missing_ok=True)
+            self._file = os.open(self._async, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        offset = os.fstat(self._file).st_size
+        written = os.write(self._file, line)
+        if written != len(line):
+            raise OSError(f"{self._async}: {written} of {len(line)} bytes written: is the disk full?")
+        tokens = sample.generation.completion_tokens
+        self.lines[sample.question.id] = Line(self._async, offset, len(line), sample.status, tokens)
+
+    def finish(self, questions: Sequence[str]) -> None:
+        """Replaces the finished file, in dataset order, and removes the one in progress. `.done`: nothing failed."""
+        self.close()
+        # Lines of questions that this run does not ask (an earlier run without --max_samples) stay, behind the others.
+        order = [*questions, *(name for name in self.lines if name not in set(questions))]
+        if self._async.exists():
+            with replacing(self.path) as target:
+                _copy([self.lines[name] for name in order], target)
+            self._async.unlink()
+            self.read()
+        if all(line.status != "error" for line in self.lines.values()):
+            self.done_marker.touch()
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _lines(path: Path) -> dict[str, Line]:
+    if not path.exists():
+        return {}
+    found = {}
+    offset = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                head = _decode_head(line)
+            except msgspec.DecodeError as error:
+                raise DataError(
+                    f"{path}:{number}: not a sample ({error})",
+                    hint=f"move the file away to ask its questions again: mv {path} {path}.broken",
+                ) from error
+            found[str(head.id)] = Line(path, offset, len(line), head.status, head.num_generated_tokens)
+            offset += len(line)
+    return found
+
+
+def _cut_torn_tail(path: Path) -> None:
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        end = size
+        while end > 0:
+            start = max(0, end - 65536)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                file.truncate(start + newline + 1)
+                return
+            end = start
+        file.truncate(0)
+
+
+def _copy(lines: Sequence[Line], target: BinaryIO) -> None:
+    with contextlib.ExitStack() as opened:
+        sources = {path: opened.enter_context(path.open("rb")) for path in {line.path for line in lines}}
+        for line in lines:
+            sources[line.path].seek(line.offset)
+            target.write(sources[line.path].read(line.length))
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a benchmark's folder will hold when it is complete, and the settings that shape its answers.
+
+    `upstream_rows` is set where the prepared file has fewer or more questions than its origin.
+    """
+
+    benchmark: str
+    questions: int
+    seeds: tuple[int | None, ...]
+    metric_type: str
+    settings: Mapping[str, Json]
+    judge: Mapping[str, Json]
+    upstream_rows: int | None = None
+
+
+def expect(folder: Path, expected: Expected, *, force: bool = False) -> None:
+    """Records what will be there; more seeds than before are added to those that are there.
+
+    Raises:
+        UsageError: samples of other settings are there; names the first key that differs.
+    """
+    path = folder / "expected.json"
+    before = _read_expected(path)
+    seeds = list(expected.seeds)
+    if before is not None:
+        differing = _differing(before.settings, expected.settings)
+        if differing and not force and any(folder.glob("output*.jsonl*")):
+            key = differing[0]
+            raise UsageError(
+                f"{folder} holds answers of other settings: `{key}` was {_shown(before.settings, key)}, "
+                f"is {_shown(expected.settings, key)}",
+                hint="choose another --output_dir, or --rerun_done to ask everything anew, or ++force=true to mix them",
+            )
+        seeds = [*before.seeds, *(seed for seed in seeds if seed not in before.seeds)]
+    merged = dataclasses.replace(expected, seeds=tuple(seeds))
+    write_text(path, msgspec.json.format(msgspec.json.encode(merged), indent=2).decode() + "\n")
+
+
+def set_aside(folder: Path) -> None:
+    """Moves a benchmark's folder beside itself, for `--rerun_done`: nothing is deleted."""
+    if not folder.exists():
+        return
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}-logs-before-{number}")).exists():
+        number += 1
+    folder.rename(aside)
+
+
+def _read_expected(path: Path) -> Expected | None:
+    if not path.exists():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Expected)
+    except msgspec.DecodeError as error:
+        raise DataError(f"{path}: not what a run writes there ({error})", hint=f"mv {path} {path}.broken") from error
+
+
+def _differing(before: Mapping[str, Json], now: Mapping[str, Json]) -> list[str]:
+    return sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+
+
+def _shown(settings: Mapping[str, Json], key: str) -> str:
+    text = str(settings.get(key))
+    return f"`{text}`" if len(text) <= 60 else f"`{text[:57]}…`"
