@@ -11,15 +11,19 @@ from typing import BinaryIO
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Opens `<path>.partial` for bytes; on success it is flushed to disk and renamed to `path`, else removed."""
+def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Opens a `.partial` beside `path` for bytes; on success it is renamed to `path`, else removed.
+
+    `durable` waits for the disk first; what is rewritten every second need not.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -24,7 +24,9 @@ class Grade(Protocol):
 
 
 class Watcher(Protocol):
-    """Who wants to know how far it is."""
+    """Who wants to know how far it is: `start` once the files are read, `sample` for each that is written."""
+
+    def start(self, works: Sequence[Work]) -> None: ...
 
     def sample(self, work: Work, sample: Sample) -> None: ...
 
@@ -98,6 +100,7 @@ async def generate(works: Sequence[Work], ask: Ask, places: Places, watcher: Wat
         ServerError: the server is gone, refuses the key or does not know the model. What is written stays.
     """
     queue = _queue(works)
+    watcher.start(works)
     for work in works:
         for seed in work.files:
             # A process killed between its last line and the renaming left files that only need to be finished.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 from ns_eval.arguments import Override
 from ns_eval.compose import flatten
 from ns_eval.config import ModelConfig, ServerConfig, build, load_yaml, refuse_unknown
-from ns_eval.errors import UsageError
+from ns_eval.errors import UsageError, suggest
 from ns_eval.resources import conf_file, conf_names, folder
 
 _REPLACED = {
@@ -75,3 +77,46 @@ def _server_file(server_type: str) -> Path:
     if server_type in _REPLACED:
         raise UsageError(f"--server_type={server_type} is not served here", hint=_REPLACED[server_type])
     return conf_file("server", server_type)
+
+
+def identity(model: str) -> str:
+    """What tells two models apart in a run folder: the content of a local one, wherever it lies, else its name.
+
+    A checkpoint's weights are not read whole: config and the names and sizes of the weight files stand for them.
+    """
+    path = Path(model)
+    if path.is_file():
+        with path.open("rb") as file:
+            start = hashlib.sha256(file.read(1 << 20)).hexdigest()
+        return f"{path.name} {path.stat().st_size} {start[:16]}"
+    if not path.is_dir():
+        return model
+    digest = hashlib.sha256()
+    if (path / "config.json").is_file():
+        digest.update((path / "config.json").read_bytes())
+    for suffix in ("safetensors", "bin", "gguf"):
+        for weight in sorted(path.glob(f"*.{suffix}")):
+            digest.update(f"{weight.name} {weight.stat().st_size}".encode())
+    return f"{path.name} {digest.hexdigest()[:16]}"
+
+
+def check_weights(model: str, server_type: str) -> None:
+    """Refuses a local path that is no checkpoint for this server, before anything is started.
+
+    Raises:
+        UsageError: the path does not exist, or holds nothing that the server loads.
+    """
+    path = Path(model)
+    if not path.exists():
+        if server_type != "llamacpp" and re.fullmatch(r"[\w.-]+/[\w.-]+", model):
+            return  # a hub id: the engine fetches it
+        known = suggest(model, conf_names("model"))
+        raise UsageError(f"--model={model}: there is no such file or folder, and no model of that name: {known}")
+    if server_type == "llamacpp":
+        if path.suffix != ".gguf" and len(list(path.glob("*.gguf"))) != 1:
+            raise UsageError(f"--model={model}: llamacpp loads a GGUF file, or a folder with exactly one")
+    elif path.is_file() or not (path / "config.json").is_file():
+        raise UsageError(
+            f"--model={model} is no checkpoint: {'it is a file' if path.is_file() else 'config.json is missing'}",
+            hint="a Hugging Face folder holds config.json, tokenizer files and *.safetensors",
+        )

@@ -82,8 +82,8 @@ class EvalConfig(PlaceConfig):
     """The few-shot examples of the prompt."""
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
     """Values for the server's chat template, such as enable_thinking."""
-    end_reasoning_string: str = "</think>"
-    """Where thinking ends in the text, for servers that do not split it off."""
+    end_reasoning_string: str | None = None
+    """Where thinking ends in the text, for servers that do not split it off. Default: the judge's, </think>."""
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     """How answers are sampled."""
     server: ServerConfig = field(default_factory=ServerConfig)
@@ -106,13 +106,14 @@ class EvalConfig(PlaceConfig):
 
 EVAL_SPELLINGS = Spellings(
     aliases={
-        "remove_thinking": "end_reasoning_string",
         "num_concurrent_requests": "max_concurrent_requests",
         "inference.random_seed": "starting_seed",
         "server.base_url": "server_address",
     },
     ignored={
         "skip_greedy": "the greedy answer is asked only on request",
+        "parse_reasoning": "an answer is read behind the end of the thinking anyway",
+        "remove_thinking": "an answer is read behind the end of the thinking anyway",
         "skip_filled": "answers that are on disk are never asked again",
         "use_async_loop": "there is one loop, and it is",
         "reuse_code": "jobs run the installed code",

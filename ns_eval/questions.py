@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,10 +59,8 @@ def load(benchmark: BenchmarkConfig, split: str, folder: Path) -> Questions:
     if not path.is_file():
         raise _not_prepared(benchmark, split, path, folder)
     origin = read_origin(path)
-    # NeMo-Skills' own files of several benchmarks have no ids: there a question's place is its name.
     try:
-        rows = ((number, {"id": f"{benchmark.name}-{index}", **row}) for index, (number, row) in enumerate(read_jsonl(path)))
-        questions = tuple(checked(rows, benchmark.needs, str(path)))
+        questions = read(path, benchmark.name, benchmark.needs)
     except DataError as error:
         raise DataError(error.message, hint=f"ns prepare_data {benchmark.name} writes the file anew") from error
     if not questions:
@@ -70,7 +68,18 @@ def load(benchmark: BenchmarkConfig, split: str, folder: Path) -> Questions:
     return Questions(path, questions, fingerprint(questions), len(questions), origin.get("upstream_rows"))
 
 
-def checked(rows: Iterator[tuple[int, dict[str, Json]]], needs: list[str], where: str) -> Iterator[Question]:
+def read(path: Path, benchmark: str, needs: Sequence[str] = ()) -> tuple[Question, ...]:
+    """The questions of a prepared file, in its order.
+
+    Raises:
+        DataError: see `checked`.
+    """
+    # NeMo-Skills' own files of several benchmarks have no ids: there a question's place is its name.
+    rows = ((number, {"id": f"{benchmark}-{index}", **row}) for index, (number, row) in enumerate(read_jsonl(path)))
+    return tuple(checked(rows, needs, str(path)))
+
+
+def checked(rows: Iterator[tuple[int, dict[str, Json]]], needs: Sequence[str], where: str) -> Iterator[Question]:
     """Questions out of numbered rows.
 
     Raises:

@@ -1,0 +1,114 @@
+"""run.json: which commands made a run folder, with what settings, code and machines."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from ns_eval.errors import DataError
+from ns_eval.files import write_text
+from ns_eval.records import Json
+
+_LIBRARIES = ("ns-eval", "math-verify", "sympy", "xllamacpp", "vllm", "sglang", "tensorrt-llm")
+
+
+class Entry(msgspec.Struct, kw_only=True):
+    """One command. Times are Unix seconds; `end` is missing while it runs, or where it was killed."""
+
+    command: str
+    config: Mapping[str, Json]
+    benchmarks: Mapping[str, Json]
+    versions: Mapping[str, str]
+    code: Mapping[str, Json]
+    model: str
+    start: float
+    end: float | None = None
+    outcome: str | None = None
+
+
+class Manifest(msgspec.Struct):
+    """All commands that wrote into a run folder, oldest first."""
+
+    commands: list[Entry]
+
+
+def path_of(output_dir: Path) -> Path:
+    return output_dir / "run.json"
+
+
+def read(output_dir: Path) -> Manifest:
+    """What was recorded; empty for a new folder.
+
+    Raises:
+        DataError: run.json is not ours.
+    """
+    path = path_of(output_dir)
+    if not path.exists():
+        return Manifest([])
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except msgspec.DecodeError as error:
+        raise DataError(f"{path}: not a run's manifest ({error})", hint=f"mv {path} {path}.broken") from error
+
+
+def begin(output_dir: Path, config: Mapping[str, Json], benchmarks: Mapping[str, Json], model: str) -> None:
+    """Adds this command."""
+    manifest = read(output_dir)
+    entry = Entry(
+        command=shlex.join(["ns", *sys.argv[1:]]),
+        config=config,
+        benchmarks=benchmarks,
+        versions=_versions(),
+        code=_code(),
+        model=model,
+        start=time.time(),
+    )
+    manifest.commands.append(entry)
+    _write(output_dir, manifest)
+
+
+def end(output_dir: Path, outcome: str) -> None:
+    """Records how the last command ended."""
+    manifest = read(output_dir)
+    if manifest.commands:
+        manifest.commands[-1].end = time.time()
+        manifest.commands[-1].outcome = outcome
+        _write(output_dir, manifest)
+
+
+def _write(output_dir: Path, manifest: Manifest) -> None:
+    write_text(path_of(output_dir), msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n")
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _code() -> dict[str, Json]:
+    """The commit of the checkout that runs, and whether it differs from it; empty for an installed wheel."""
+    here = Path(__file__).parent
+    if not (here.parent / ".git").exists():
+        return {}
+    try:
+        asked = {"commit": ["rev-parse", "HEAD"], "changed": ["status", "--porcelain", "--untracked-files=no"]}
+        told = {
+            name: subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True, timeout=5)
+            for name, words in asked.items()
+        }
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": told["commit"].stdout.strip(), "changed": bool(told["changed"].stdout.strip())}

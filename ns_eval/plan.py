@@ -1,0 +1,136 @@
+"""config -> what each job will do. Everything a user can have wrong is found here, before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ns_eval import models, prompts, questions, runs
+from ns_eval.benchmarks import Asked, resolve
+from ns_eval.config import BenchmarkConfig, load_yaml
+from ns_eval.errors import UsageError
+from ns_eval.grading import build_judge
+from ns_eval.options import EvalConfig
+from ns_eval.records import Json, Request, Sampling
+from ns_eval.resources import conf_file
+from ns_eval.runs import BenchmarkRun
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The benchmarks of a run, and how their work is dealt over jobs: one share of them for each job."""
+
+    output_dir: Path
+    model: str
+    runs: tuple[BenchmarkRun, ...]
+    shares: tuple[tuple[BenchmarkRun, ...], ...]
+
+    @property
+    def samples(self) -> int:
+        return sum(run.rows * len(run.seeds) for run in self.runs)
+
+
+def evaluation(config: EvalConfig, *, num_jobs: int) -> Plan:
+    """What `ns eval` will do. Reads questions, prompts and the model's files; starts and writes nothing.
+
+    Raises:
+        UsageError, DataError: whatever is wrong with the settings or the data, each with what to do.
+    """
+    output_dir = _writable(Path(config.output_dir))
+    model = models.weights(config.model)
+    if not config.server_address:
+        models.check_weights(model, config.server_type or "")
+    asked = resolve(config.benchmarks, starting_seed=config.starting_seed, add_greedy=config.add_greedy)
+    identity = models.identity(model)
+    found = tuple(_run(config, item, output_dir, identity) for item in asked)
+    return Plan(output_dir, model, found, deal(found, num_jobs))
+
+
+def first_request(run: BenchmarkRun) -> Request:
+    """The request of the first question, for `--dry_run`."""
+    question = runs.questions_of(run)[0]
+    seed = run.seeds[0]
+    return prompts.request(run.prompt, question, seed, run.greedy if seed is None else run.sampling)
+
+
+def deal(found: Sequence[BenchmarkRun], num_jobs: int) -> tuple[tuple[BenchmarkRun, ...], ...]:
+    """(benchmark, seed) pairs dealt evenly over jobs; -1 is one job a benchmark. No job is left empty."""
+    if num_jobs == -1:
+        return tuple((run,) for run in found)
+    if num_jobs < 1:
+        raise UsageError(f"--num_jobs={num_jobs}: expected a positive number, or -1 for one job a benchmark")
+    shares: list[dict[str, list[int | None]]] = [{} for _ in range(num_jobs)]
+    pairs = [(run.name, seed) for run in found for seed in run.seeds]
+    for turn, (name, seed) in enumerate(pairs):
+        shares[turn * num_jobs // len(pairs)].setdefault(name, []).append(seed)
+    by_name = {run.name: run for run in found}
+    return tuple(tuple(by_name[name].with_seeds(seeds) for name, seeds in share.items()) for share in shares if share)
+
+
+def _run(config: EvalConfig, asked: Asked, output_dir: Path, model: str) -> BenchmarkRun:
+    benchmark = asked.benchmark
+    split = config.split or benchmark.split
+    loaded = questions.load(benchmark, split, questions.data_dir(config.data_dir))
+    rows = len(loaded.questions) if config.max_samples < 0 else min(config.max_samples, len(loaded.questions))
+    prompt = prompts.load(
+        config.prompt_config or benchmark.prompt,
+        template=config.prompt_template,
+        system=config.system_message,
+        examples_type=config.examples_type,
+    )
+    if config.inference.endpoint_type == "text" and prompt.template is None:
+        raise UsageError(
+            "inference.endpoint_type=text needs a template", hint="add --prompt_template=qwen-instruct; `ns show templates`"
+        )
+    run = BenchmarkRun(
+        name=benchmark.name,
+        split=split,
+        seeds=asked.seeds,
+        questions=loaded.path,
+        fingerprint=loaded.fingerprint,
+        rows=rows,
+        upstream_rows=loaded.upstream_rows if loaded.upstream_rows != loaded.rows else None,
+        prompt=prompt,
+        sampling=_with_template_kwargs(config, runs.sampling(config.inference, benchmark)),
+        greedy=_with_template_kwargs(config, runs.sampling(config.inference, benchmark, greedy=True)),
+        judge=judge_spec(benchmark, config),
+        metric_type=benchmark.metric_type,
+        folder=output_dir / "eval-results" / benchmark.name,
+        timeout_s=runs.timeout_s(config.inference, benchmark),
+    )
+    prompts.request(prompt, loaded.questions[0], None, run.greedy)
+    return dataclasses.replace(run, settings=runs.settings_of(run, model))
+
+
+def judge_spec(benchmark: BenchmarkConfig, config: EvalConfig) -> dict[str, Json]:
+    """What builds the benchmark's judge: its YAML, then the benchmark's switches, then the command line's.
+
+    Raises:
+        UsageError: an unknown judge, or an option that it does not have.
+    """
+    spec = {**load_yaml(conf_file("judge", benchmark.judge)), **benchmark.judge_options, **config.judge_options}
+    if config.end_reasoning_string is not None:
+        spec["end_reasoning_string"] = config.end_reasoning_string
+    build_judge(spec)
+    return spec
+
+
+def _with_template_kwargs(config: EvalConfig, sampling: Sampling) -> Sampling:
+    if not config.chat_template_kwargs:
+        return sampling
+    extra = {**sampling.extra_body, "chat_template_kwargs": config.chat_template_kwargs}
+    return dataclasses.replace(sampling, extra_body=extra)
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, absolute; it need not exist yet."""
+    folder = folder.absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise UsageError(f"--output_dir={folder}: {there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"--output_dir={folder}: {there} is not writable for you")
+    return folder

@@ -1,0 +1,160 @@
+"""How far a run is: counted in the job, written beside its log, read and shown by whoever looks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ns_eval.files import replacing
+from ns_eval.loop import Work
+from ns_eval.records import Sample
+
+logger = logging.getLogger(__name__)
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The counts of one job. `before` samples were on disk when it started; `done` counts those and its own.
+
+    `judged` and `right` are over this start's samples; `seconds` is its wall time so far; `stage` says what it waits for.
+    """
+
+    stage: str = "starting"
+    total: int = 0
+    before: int = 0
+    done: int = 0
+    judged: int = 0
+    right: int = 0
+    truncated: int = 0
+    no_answer: int = 0
+    errors: int = 0
+    retries: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+def path_of(logs: Path, job: str) -> Path:
+    return logs / f"{job}.progress.json"
+
+
+def read(path: Path) -> Snapshot:
+    """What the job last wrote; an empty snapshot where it has written nothing yet."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Snapshot)
+    except (OSError, msgspec.DecodeError):
+        return Snapshot()
+
+
+def summed(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """Several jobs as one: counts add up, the longest time counts, the stage is that of the first job still under way."""
+    found = list(snapshots)
+    counts = ("total", "before", "done", "judged", "right", "truncated", "no_answer", "errors", "retries", "tokens")
+    stages = [item.stage for item in found if item.stage != "done"]
+    return Snapshot(
+        stage=stages[0] if stages else "done",
+        seconds=max((item.seconds for item in found), default=0.0),
+        **{name: sum(getattr(item, name) for item in found) for name in counts},
+    )
+
+
+def line(now: Snapshot) -> str:
+    """One line for people: done/total, accuracy, tokens a second, what went wrong, time left."""
+    if now.total == 0:
+        return now.stage
+    asked = now.done - now.before
+    parts = [f"{now.done}/{now.total}"]
+    if now.judged:
+        parts.append(f"right {now.right / now.judged:.1%}")
+    if now.seconds > 0 and now.tokens:
+        parts.append(f"{now.tokens / now.seconds:,.0f} tokens/s")
+    parts += [f"{name} {count}" for name, count in _troubles(now) if count]
+    if asked and now.done < now.total:
+        parts.append(f"{_clock((now.total - now.done) * now.seconds / asked)} left")
+    if now.stage not in ("sampling", "done"):
+        parts.append(now.stage)
+    return " · ".join(parts)
+
+
+def _troubles(now: Snapshot) -> list[tuple[str, int]]:
+    return [("truncated", now.truncated), ("no answer", now.no_answer), ("errors", now.errors), ("retries", now.retries)]
+
+
+def _clock(seconds: float) -> str:
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+@dataclass(slots=True)
+class _Counts:
+    total: int = 0
+    before: int = 0
+    done: int = 0
+    judged: int = 0
+    right: int = 0
+    truncated: int = 0
+    no_answer: int = 0
+    errors: int = 0
+    tokens: int = 0
+
+
+class Progress:
+    """Counts the samples of one job and writes a snapshot twice a second while `async with` lasts."""
+
+    def __init__(self, path: Path, retries: Callable[[], int]) -> None:
+        self._path = path
+        self._retries = retries
+        self._counts = _Counts()
+        self._stage = "sampling"
+        self._started = time.monotonic()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, works: Sequence[Work]) -> None:
+        for work in works:
+            for seed in work.files:
+                self._counts.total += len(work.questions)
+                self._counts.before += len(work.questions) - work.waiting[seed]
+        self._counts.done = self._counts.before
+
+    def sample(self, work: Work, sample: Sample) -> None:
+        counts = self._counts
+        counts.done += 1
+        counts.tokens += sample.generation.completion_tokens or 0
+        counts.truncated += sample.status == "truncated"
+        counts.no_answer += sample.status == "no_answer"
+        counts.errors += sample.status == "error"
+        if sample.verdicts and sample.verdicts[0].correct is not None:
+            counts.judged += 1
+            counts.right += sample.verdicts[0].correct
+
+    def snapshot(self) -> Snapshot:
+        values = {name: getattr(self._counts, name) for name in _Counts.__slots__}
+        return Snapshot(stage=self._stage, retries=self._retries(), seconds=time.monotonic() - self._started, **values)
+
+    async def __aenter__(self) -> Progress:
+        self._task = asyncio.create_task(self._keep_writing())
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        self._stage = "stopped" if kind else "done"
+        self._write()
+        logger.info("%s", line(self.snapshot()))
+
+    async def _keep_writing(self) -> None:
+        for turn in range(sys.maxsize):
+            self._write()
+            if turn % 20 == 0:
+                logger.info("%s", line(self.snapshot()))
+            await asyncio.sleep(0.5)
+
+    def _write(self) -> None:
+        with replacing(self._path, durable=False) as file:
+            file.write(msgspec.json.encode(self.snapshot()))

@@ -1,0 +1,97 @@
+"""One benchmark as a run asks it: every choice made, every name looked up. It is plain data and travels in a job's spec."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ns_eval import questions
+from ns_eval.config import BenchmarkConfig, InferenceConfig
+from ns_eval.errors import DataError
+from ns_eval.prompts import Prompt
+from ns_eval.records import Json, Question, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRun:
+    """`questions` is the prepared file, `fingerprint` its content's; `rows` are asked, `upstream_rows` set where its origin
+    has another number. `judge` is the spec that builds the judge, `settings` what must not change inside one folder."""
+
+    name: str
+    split: str
+    seeds: tuple[int | None, ...]
+    questions: Path
+    fingerprint: str
+    rows: int
+    upstream_rows: int | None
+    prompt: Prompt
+    sampling: Sampling
+    greedy: Sampling
+    judge: Mapping[str, Json]
+    metric_type: str
+    folder: Path
+    timeout_s: float
+    settings: Mapping[str, Json] = field(default_factory=dict)
+
+    def with_seeds(self, seeds: Sequence[int | None]) -> BenchmarkRun:
+        return dataclasses.replace(self, seeds=tuple(seeds))
+
+
+def questions_of(run: BenchmarkRun) -> tuple[Question, ...]:
+    """The questions that are asked.
+
+    Raises:
+        DataError: the file is not what it was when the run was planned.
+    """
+    found = questions.read(run.questions, run.name)
+    if questions.fingerprint(found) != run.fingerprint:
+        raise DataError(f"{run.questions} was changed after the run was planned", hint="start the same command again")
+    return found[: run.rows]
+
+
+_SEEDED = Sampling(temperature=0.7, top_p=0.95)
+_GREEDY = Sampling(temperature=0.0, top_p=0.95)
+_TIMEOUT_S = 14400.0
+
+
+def sampling(chosen: InferenceConfig, benchmark: BenchmarkConfig, *, greedy: bool = False) -> Sampling:
+    """How answers are drawn: what was chosen, else what the benchmark prescribes, else the default."""
+    names = {"max_tokens": "tokens_to_generate"}
+    values: dict[str, Json] = {}
+    for item in dataclasses.fields(Sampling):
+        name = names.get(item.name, item.name)
+        found = [getattr(layer, name) for layer in (chosen, benchmark.inference)]
+        values[item.name] = next((value for value in found if value not in (None, {})), None)
+    if greedy:
+        values["temperature"] = 0.0
+    changes: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+    if "stop" in changes:
+        changes["stop"] = tuple(changes["stop"])
+    return dataclasses.replace(_GREEDY if greedy else _SEEDED, **changes)
+
+
+def timeout_s(chosen: InferenceConfig, benchmark: BenchmarkConfig) -> float:
+    """Seconds one request may take."""
+    return chosen.timeout_s or benchmark.inference.timeout_s or _TIMEOUT_S
+
+
+def settings_of(run: BenchmarkRun, model: str) -> dict[str, Json]:
+    """What shapes the answers, flat, so that a difference can be named by its key. Not among them: the address, the size of
+    the server, the number of jobs or seeds, and the grader."""
+    prompt = {f"prompt.{name}": getattr(run.prompt, name) for name in ("user", "system", "examples")}
+    template = dataclasses.asdict(run.prompt.template) if run.prompt.template else None
+    drawn = {item.name: getattr(run.sampling, item.name) for item in dataclasses.fields(Sampling)}
+    drawn["stop"] = list(run.sampling.stop)
+    drawn["extra_body"] = dict(run.sampling.extra_body)
+    return {
+        "model": model,
+        "split": run.split,
+        "questions": run.fingerprint,
+        "prompt_template": template,
+        **prompt,
+        **{f"prompt.{name}": value for name, value in run.prompt.values.items()},
+        **{f"inference.{'tokens_to_generate' if name == 'max_tokens' else name}": value for name, value in drawn.items()},
+    }

@@ -1,0 +1,90 @@
+"""Imports point one way, and each heavy library has one owner."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.paths import REPO
+
+PLUGINS = ("judges", "summarize", "dataset_prepare")
+# A module imports only modules of lower rows. What stands in one row does not know of each other.
+LAYERS = [
+    {"errors"},
+    {"files", "frames", "resources", "nursery"},
+    {"config", "records"},
+    {"arguments", "targets", "usage"},
+    {"compose", "benchmarks", "prompts", "questions", "endpoint", "replies", "workers", "clusters", "sandbox"},
+    {"client", "grading", "models", "rundir", "queue", "runs", "scores", "manifest", "options", "show"},
+    {"servers", "tools", "loop", "serve_llamacpp"},
+    {"progress", "conversion"},
+    {"jobs"},
+    {"plan"},
+    {"launch"},
+    {"commands", "status"},
+    {"cli"},
+    {"__main__", "__init__"},
+]
+OWNERS = {
+    "hydra": {"ns_eval/compose.py", "ns_eval/arguments.py"},
+    "omegaconf": {"ns_eval/compose.py", "ns_eval/config.py"},
+    "submitit": {"ns_eval/launch.py"},
+    "aiohttp": {"ns_eval/client.py"},
+    "xllamacpp": {"ns_eval/serve_llamacpp.py"},
+    "orjson": {"ns_eval/records.py"},
+}
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted((REPO / folder).rglob("*.py"))
+
+
+def layer(module: str) -> int:
+    found = [number for number, names in enumerate(LAYERS) if module in names]
+    assert found, f"ns_eval/{module} stands in no layer: add it to LAYERS in {Path(__file__).name}"
+    return found[0]
+
+
+@pytest.mark.parametrize("path", modules("ns_eval"), ids=str)
+def test_the_engine_imports_no_plugin_and_only_lower_layers(path: Path) -> None:
+    inside = path.relative_to(REPO / "ns_eval").with_suffix("").parts[0]
+    for name in imports(path):
+        assert name.partition(".")[0] not in PLUGINS, f"{path} imports {name}"
+        parts = name.split(".")
+        if parts[0] != "ns_eval" or len(parts) < 2 or not is_module(parts[1]) or parts[1] == inside:
+            continue
+        assert layer(parts[1]) < layer(inside), f"{path} imports {name}, which is not below it"
+
+
+@pytest.mark.parametrize("path", [path for plugin in PLUGINS for path in modules(plugin)], ids=str)
+def test_plugins_import_no_other_plugin(path: Path) -> None:
+    own = path.relative_to(REPO).parts[0]
+    others = set(PLUGINS) - {own}
+    assert not [name for name in imports(path) if name.partition(".")[0] in others]
+
+
+@pytest.mark.parametrize("library", OWNERS)
+def test_a_heavy_library_is_imported_by_its_owner_only(library: str) -> None:
+    users = {
+        path.relative_to(REPO).as_posix()
+        for folder in ("ns_eval", *PLUGINS)
+        for path in modules(folder)
+        if library in {name.partition(".")[0] for name in imports(path)}
+    }
+    assert users <= OWNERS[library]
+
+
+def is_module(name: str) -> bool:
+    return (REPO / "ns_eval" / f"{name}.py").exists() or (REPO / "ns_eval" / name).is_dir()
