@@ -64,18 +64,42 @@ class ServerConfig:
 
     name: str = ""
     """The type's name."""
+    about: str = ""
+    """One line: what it runs, and on what."""
     argv: list[str] = field(default_factory=list)
-    """The command that starts it, with {model} {port} {host} {gpus} {nodes} filled in; empty: it is remote."""
+    """The command that starts it, with {model} {name} {python} {package} filled in; empty: it is remote."""
     env: dict[str, str] = field(default_factory=dict)
     """Environment variables of the server process."""
     args: dict[str, Any] = field(default_factory=dict)
-    """Further options of its command line."""
+    """Options of its command line: true is a bare flag, false or an unset {placeholder} leaves the option out."""
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Other spellings of its options, so that none is given twice."""
+    server_args: str = ""
+    """Further options as one text, appended; a later one wins."""
     base_url: str = ""
     """Where a remote server answers, with /v1."""
+    host: str = "127.0.0.1"
+    """The interface a started server listens on."""
+    port: int | None = None
+    """Its port. Default: a free one."""
     api_key_env: str = ""
     """The environment variable that holds the key. Keys are never given by value."""
+    api_keys: dict[str, str] = field(default_factory=dict)
+    """Host -> the variable that holds its key where `api_key_env` names none; sent to no other host."""
     ready_timeout_s: float = 1800.0
     """Seconds from the start to the first good answer."""
+    health: str = ""
+    """A route that answers 200 while it lives; silent for five minutes, the server is restarted. Empty: not asked."""
+    gpus: int | None = None
+    """GPUs of the server on each node."""
+    nodes: int = 1
+    """Nodes of the server."""
+    leader_args: dict[str, Any] = field(default_factory=dict)
+    """Options added on the first of several nodes, with {nodes} {leader} {leader_port} filled in."""
+    follower_args: dict[str, Any] = field(default_factory=dict)
+    """Options added on the other nodes, with {rank} filled in as well."""
+    launcher: list[str] = field(default_factory=list)
+    """A command in front of argv on several nodes, for engines that MPI starts; then there are no followers."""
     max_num_seqs: int | None = None
     """Requests the engine decodes together, where known."""
     context: int | None = None
@@ -85,7 +109,21 @@ class ServerConfig:
     gpu_layers: int | None = None
     """Layers of a GGUF model that go to the GPU."""
     renames: dict[str, str] = field(default_factory=dict)
-    """Request fields under this server's own names; an empty name means: not honoured, refused unless at its default."""
+    """Request fields under this server's own names."""
+    neutral: dict[str, Any] = field(default_factory=dict)
+    """What is sent where a sampling value is off, so that no default of the server or the checkpoint slips in."""
+    ignores: dict[str, str] = field(default_factory=dict)
+    """Request fields that it ignores silently -> the option of its command line that makes it honour them, or empty."""
+    takes: list[str] = field(default_factory=list)
+    """Request fields it honours; others in inference.extra_body are refused. Empty: not known, all are sent."""
+    text_limit: bool = False
+    """Its text route stops at 16 tokens unless it is given max_tokens."""
+    adapter_args: dict[str, Any] = field(default_factory=dict)
+    """Options that load adapters, with {adapters} {rank} filled in; empty: it serves none."""
+    adapter_entry: str = "{name}={path}"
+    """One adapter among {adapters}."""
+    adapter_model: str = "{name}"
+    """The model name that asks for an adapter; {base} is the model's own."""
 
 
 @dataclass
