@@ -1,0 +1,195 @@
+"""One piece of code in one session process, from the first byte to the verdict, under every limit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass
+
+from ns_eval.sandbox import wire
+from ns_eval.sandbox.capture import Capture
+from ns_eval.sandbox.execution import Execution, Status
+from ns_eval.sandbox.forks import Fork, Limits, Message
+
+_GRACE_S = 0.5
+_TICKS_S = (0.02, 0.05, 0.1)
+GONE_BEFORE = "its process was gone before the code began"
+_SIGNALS = {6: "aborted", 9: "killed", 11: "segmentation fault", 24: "out of CPU time", 25: "file too large"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one piece of code may use."""
+
+    cpu_s: float
+    wall_s: float
+    output_bytes: int
+    limits: Limits
+
+
+class Call:
+    """Used once."""
+
+    def __init__(self, fork: Fork, cost: Cost) -> None:
+        self._fork = fork
+        self._cost = cost
+        self._out = Capture(cost.output_bytes)
+        self._err = Capture(cost.output_bytes)
+        self._start = time.monotonic()
+        self._cpu_before: float | None = None
+        self._over: str | None = None
+        self._keeps_state = False
+        self._killed = False
+
+    async def cell(self, code: str, number: int, *, lost: bool = False) -> Execution:
+        """One cell of a session. `lost`: its earlier state is gone already."""
+        try:
+            return await self._cell(code, number, lost)
+        finally:
+            self._close()
+
+    async def program(self, code: str, tests: str | None, stdin: str, nonce: str) -> Execution:
+        """A program with its tests, or a script with its input."""
+        try:
+            return await self._program(code, tests, stdin, nonce)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self._out.close()
+        self._err.close()
+
+    async def _cell(self, code: str, number: int, lost: bool) -> Execution:
+        self._keeps_state = True
+        if not self._sent("cell", {"code": code, "number": number}, None):
+            return self._told("killed", {}, reason=GONE_BEFORE, lost=True, ended=True)
+        reply = await self._reply()
+        self._fork.end_children()
+        return self._judged(reply, lost=lost)
+
+    async def _program(self, code: str, tests: str | None, stdin: str, nonce: str) -> Execution:
+        payload: Message = {"code": code, "tests": tests is not None}
+        if not self._sent("program", payload, stdin.encode()):
+            return self._told("killed", {}, reason=GONE_BEFORE, lost=True, ended=True)
+        reply = await self._reply()
+        if tests is not None and reply.get("defined"):
+            reply = await self._answered({"tests": tests})
+            if reply.get("passed"):
+                reply = await self._answered(None, nonce)
+                return self._judged(reply | {"proved": reply.get("nonce") == nonce})
+        return self._judged(reply, script=tests is None)
+
+    async def _answered(self, payload: Message | None, nonce: str = "") -> Message:
+        handles = [] if payload is None else [wire.file_of(json.dumps(payload).encode())]
+        try:
+            self._fork.send({"nonce": nonce}, handles)
+        except EOFError:
+            return {"gone": True}
+        finally:
+            wire.close(handles)
+        return await self._reply()
+
+    def _sent(self, operation: str, payload: Message, stdin: bytes | None) -> bool:
+        handles = [wire.file_of(json.dumps(payload).encode())]
+        if stdin is not None:
+            handles.append(wire.file_of(stdin))
+        try:
+            self._fork.send({"op": operation}, [handles[0], self._out.end, self._err.end, *handles[1:]])
+        except EOFError:
+            return False
+        finally:
+            wire.close(handles)
+            self._out.hand_over()
+            self._err.hand_over()
+        return True
+
+    async def _reply(self) -> Message:
+        """The next message. Past a limit the code is interrupted, then killed; `gone` where its process is."""
+        waiting = asyncio.ensure_future(self._fork.receive())
+        try:
+            for count in range(1 << 30):
+                pause = _TICKS_S[min(count, len(_TICKS_S) - 1)]
+                left = self._start + self._cost.wall_s - time.monotonic()
+                done, _ = await asyncio.wait([waiting], timeout=max(0.0, min(pause, left)))
+                if done:
+                    return await waiting
+                self._over = self._past_a_limit()
+                if self._over:
+                    return await self._end(waiting)
+        except EOFError:
+            return {"gone": True}
+        finally:
+            if not waiting.done():
+                waiting.cancel()
+        raise AssertionError("unreachable")
+
+    async def _end(self, waiting: asyncio.Future[Message]) -> Message:
+        if self._over == "time":
+            self._fork.interrupt()
+            done, _ = await asyncio.wait([waiting], timeout=_GRACE_S)
+            if done:
+                return await waiting
+        self._killed = True
+        waiting.cancel()
+        self._fork.kill()
+        return {"gone": True}
+
+    def _past_a_limit(self) -> str | None:
+        cost = self._cost
+        if time.monotonic() >= self._start + cost.wall_s:
+            return "time"
+        if self._out.flooded or self._err.flooded:
+            return "it wrote without end"
+        used = self._fork.usage(cost.limits)
+        if used.memory_bytes > cost.limits.memory_bytes:
+            return f"its processes together used more than {cost.limits.memory_bytes >> 20} MB"
+        if used.tasks > cost.limits.processes:
+            return f"more than {cost.limits.processes} processes"
+        if self._cpu_before is None:
+            # The first look comes after the first tick; what was used before belongs to earlier calls, but for that tick.
+            self._cpu_before = max(0.0, used.cpu_s - _TICKS_S[0])
+        return "time" if used.cpu_s - self._cpu_before > cost.cpu_s else None
+
+    def _judged(self, reply: Message, *, lost: bool = False, script: bool = False) -> Execution:
+        if self._over == "time":
+            return self._told("timeout", reply, lost=lost or self._killed, ended=self._killed)
+        if self._over:
+            return self._told("killed", reply, reason=self._over, lost=True, ended=True)
+        if "exit" in reply or "gone" in reply:
+            code = reply.get("exit")
+            if code is None:
+                return self._told("killed", reply, reason="its process is gone", lost=True, ended=True)
+            if script and code == 0:  # os._exit(0): what it printed is judged, and that is all
+                return self._told("ok", reply)
+            named = _SIGNALS.get(-code, f"signal {-code}") if isinstance(code, int) and code < 0 else f"exit code {code}"
+            return self._told("killed", reply, reason=f"its process ended: {named}", lost=True, ended=True)
+        if reply.get("error") is not None:
+            return self._told("error", reply, lost=lost)
+        return self._told("ok", reply, lost=lost)
+
+    def _told(
+        self, status: Status, reply: Message, *, reason: str | None = None, lost: bool = False, ended: bool = False
+    ) -> Execution:
+        stdout, stderr = self._out.close(), self._err.close()
+        if status == "timeout":
+            stderr += f"Execution timed out after {self._cost.cpu_s:g} seconds.\n"
+        elif reason is not None:
+            stderr += f"Execution was ended: {reason}.\n"
+        if lost and self._keeps_state:
+            stderr += "The interpreter was restarted: all variables are lost.\n"
+        error, cpu = reply.get("error"), reply.get("cpu")
+        return Execution(
+            status=status,
+            stdout=stdout,
+            stderr=stderr,
+            seconds=time.monotonic() - self._start,
+            cpu_seconds=float(cpu) if isinstance(cpu, int | float) else 0.0,
+            state_lost=lost,
+            truncated=self._out.truncated or self._err.truncated,
+            error=str(error) if error is not None and status == "error" else None,
+            phase=str(reply.get("phase")) if status == "error" else None,
+            reason=reason,
+            proved=status == "ok" and reply.get("proved") is True,
+            ended=ended,
+        )

@@ -1,0 +1,252 @@
+"""The host's side of the zygote and of the sessions forked from it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ns_eval.errors import NsError
+from ns_eval.sandbox import wire
+from ns_eval.sandbox.config import SandboxConfig
+from ns_eval.sandbox.root import readable
+from ns_eval.sandbox.processes import Handle, Usage, end_descendants, usage
+
+_START_S = 120.0
+_BEGIN_S = 30.0
+_PACKAGE = str(Path(__file__).resolve().parents[2])
+# Run with -P -s, so that neither the working directory nor a user's packages are importable.
+_PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from ns_eval.sandbox import zygote; sys.path.pop(0);"
+    " zygote.main(int(sys.argv[2]), sys.argv[3])"
+)
+# What bubblewrap needs to build the same root; only where own namespaces are refused and it has the right to make them.
+_BWRAP = ("bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
+
+Message = dict[str, Any]  # Any: JSON
+
+
+class SandboxError(NsError):
+    """No wall stands, or the sandbox broke."""
+
+    exit_code = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What of a session's limits the host keeps itself."""
+
+    memory_bytes: int
+    processes: int
+
+
+class Fork:
+    """One session process. `receive` gives its next message; EOFError when it is gone."""
+
+    def __init__(self, channel: socket.socket, pid: int, *, confined: bool) -> None:
+        self._channel = channel
+        self._loop = asyncio.get_running_loop()
+        self.pid = pid
+        # Without a PID namespace orphans go to the waiter above the session, so the tree is looked at from there.
+        self._top = _parent(pid) if confined else pid
+        self._handle = Handle(pid)
+
+    def send(self, message: Message, descriptors: list[int]) -> None:
+        """Raises EOFError where the process is gone."""
+        try:
+            wire.send(self._channel, message, descriptors)
+        except OSError as error:
+            raise EOFError(str(error)) from error
+
+    async def receive(self) -> Message:
+        return (await _receive(self._channel))[0]
+
+    def usage(self, limits: Limits) -> Usage:
+        return usage(self._top, limits.memory_bytes)
+
+    def interrupt(self) -> None:
+        """Ends what the code started and raises KeyboardInterrupt in it."""
+        self.end_children()
+        self._handle.signal(signal.SIGINT)
+
+    def end_children(self) -> None:
+        end_descendants(self._top, self.pid)
+
+    def kill(self) -> None:
+        """Ends the process and all that descends from it."""
+        self._handle.signal(signal.SIGKILL)
+        self._handle.close()
+        self._channel.close()
+
+
+class Zygote:
+    """The process that sessions are forked from. `open` starts it; a dead one is started again by the next fork."""
+
+    def __init__(self, config: SandboxConfig, mode: str, preload: list[str]) -> None:
+        self._config = config
+        self._mode = mode
+        self._preload = preload
+        self._lock = asyncio.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._count = 0
+        self.limits = Limits(config.memory_mb << 20, config.processes)
+
+    async def fork(self) -> Fork:
+        """A fresh session.
+
+        Raises:
+            SandboxError: the zygote cannot be started, or walls that stood are refused now.
+        """
+        for attempt in (1, 2):
+            async with self._lock:
+                channel = await self._alive()
+            try:
+                return await asyncio.wait_for(self._fork_from(channel), _BEGIN_S)
+            except EOFError as error:
+                if attempt == 2:
+                    raise SandboxError(f"the sandbox gave no session: {error}", hint=_LIMITS_HINT) from error
+                await asyncio.sleep(0.05)
+            except TimeoutError as error:
+                raise SandboxError(f"the sandbox gave no session within {_BEGIN_S:.0f} s") from error
+        raise AssertionError("unreachable")
+
+    async def close(self) -> None:
+        """Ends the zygote, and with it every session of it."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+        if self._process is not None:
+            await asyncio.to_thread(_reap, self._process)
+            self._process = None
+        if self._scratch is not None:
+            await asyncio.to_thread(self._scratch.cleanup)
+            self._scratch = None
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    async def _fork_from(self, zygote: socket.socket) -> Fork:
+        ours, theirs = wire.pair()
+        ours.setblocking(False)
+        self._count += 1
+        settings: Message = {}
+        if self._scratch is not None:
+            settings["scratch"] = f"{self._scratch.name}/{self._count}"
+        try:
+            wire.send(zygote, settings, [theirs.fileno()])
+        except OSError as error:
+            ours.close()
+            self._channel = None
+            raise EOFError(f"the zygote is gone ({error})") from error
+        finally:
+            theirs.close()
+        try:
+            message, sender = await _receive(ours)
+            if "fail" in message:
+                raise EOFError(message["fail"])
+        except BaseException:
+            ours.close()
+            raise
+        return Fork(ours, sender, confined=self._mode != "namespaces")
+
+    async def _alive(self) -> socket.socket:
+        if self._channel is not None and self._process is not None and self._process.poll() is None:
+            return self._channel
+        await self.close()
+        if self._mode != "namespaces":
+            self._scratch = tempfile.TemporaryDirectory(prefix="ns-sandbox-", ignore_cleanup_errors=True)
+            if os.geteuid() == 0:
+                os.chown(self._scratch.name, 65534, 65534)
+        ours, theirs = wire.pair()
+        ours.setblocking(False)
+        with tempfile.TemporaryFile() as log:
+            self._process = subprocess.Popen(
+                self._command(theirs.fileno()),
+                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **dict.fromkeys(_ONE_THREAD, "1"), **_REPEATABLE},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+            )
+            theirs.close()
+            try:
+                message, _ = await asyncio.wait_for(_receive(ours), _START_S)
+            except (EOFError, TimeoutError) as error:
+                log.seek(0)
+                said = log.read().decode(errors="replace").strip().splitlines()
+                message = {"fail": said[-1] if said else str(error) or f"no answer within {_START_S:.0f} s"}
+        if "fail" in message:
+            ours.close()
+            await self.close()
+            raise SandboxError(f"sandbox ({self._mode}): {message['fail']}")
+        self._channel = ours
+        return ours
+
+    def _command(self, descriptor: int) -> list[str]:
+        config = self._config
+        settings = {
+            "mode": self._mode,
+            "preload": self._preload,
+            "memory_bytes": config.memory_mb << 20,
+            "tmp_bytes": config.tmp_mb << 20,
+            "file_bytes": config.tmp_mb << 20,
+            "cpu_s": config.cpu_s,
+            "processes": config.processes,
+            "open_files": config.open_files,
+        }
+        interpreter = config.python or sys.executable
+        program = [interpreter, "-P", "-s", "-c", _PROGRAM, _PACKAGE, str(descriptor), json.dumps(settings)]
+        if self._mode != "bwrap":
+            return program
+        assert self._scratch is not None
+        prefix = Path(interpreter).parent.parent
+        shown = [*readable(), str(prefix), f"{_PACKAGE}/ns_eval"]
+        binds = [word for path in shown for word in ("--ro-bind-try", path, path)]
+        scratch = ["--bind", self._scratch.name, self._scratch.name]
+        return [*_BWRAP, *binds, "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", *scratch, *program]
+
+
+_ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+# The order of a set of strings must not differ from run to run.
+_REPEATABLE = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
+_LIMITS_HINT = "`ulimit -u` and `sysctl user.max_user_namespaces` bound the number of sessions"
+
+
+async def _receive(channel: socket.socket) -> tuple[Message, int]:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(channel, lambda: ready.done() or ready.set_result(None))
+    try:
+        await ready
+        message, descriptors, sender = wire.receive(channel)
+    finally:
+        loop.remove_reader(channel)
+    wire.close(descriptors)
+    return message, sender
+
+
+def _parent(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    return pid
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

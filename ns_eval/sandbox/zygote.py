@@ -1,0 +1,233 @@
+"""The process that sessions are forked from: walled in, with the usual modules loaded. Standard library only.
+
+It is executed with a clean environment and never forked from a process that holds keys: a fork would carry its heap
+and its /proc/self/environ along.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+from typing import Any
+
+from ns_eval.sandbox import cell, kernel, landlock, root, seccomp, wire
+
+_NOBODY = 65534
+_SPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWNET
+_FLAGS = kernel.MS_NOSUID | kernel.MS_NODEV
+# Lazily imported by nearly every program: 70 ms of each fresh session.
+_ALWAYS = ("bisect", "collections", "copy", "datetime", "decimal", "fractions", "functools", "heapq", "itertools")
+_ALWAYS += ("json", "math", "operator", "queue", "random", "re", "statistics", "string", "textwrap", "typing")
+_INSIDE = 1000
+
+Settings = dict[str, Any]  # Any: JSON from the host
+
+
+def main(descriptor: int, settings_json: str) -> None:
+    """Walls itself in, then forks a session for every message. Ends when the host closes the channel."""
+    host = socket.socket(fileno=descriptor)
+    settings: Settings = json.loads(settings_json)
+    try:
+        if settings["mode"] == "namespaces":
+            _enter_namespaces(host)
+        elif os.geteuid() == 0:
+            os.setgroups([])
+            _become_nobody()
+        _load(settings["preload"])
+    except BaseException as error:
+        wire.send(host, {"fail": f"{type(error).__name__}: {error}"})
+        os._exit(1)
+    wire.send(host, {"ready": True})
+    _serve(host, settings)
+
+
+def _serve(host: socket.socket, settings: Settings) -> None:
+    while True:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        try:
+            message, descriptors, _ = wire.receive(host)
+        except EOFError:
+            os._exit(0)
+        try:
+            child = os.fork()
+        except OSError:  # the host sees its channel close
+            wire.close(descriptors)
+            continue
+        if child == 0:
+            host.close()
+            _begin(socket.socket(fileno=descriptors[0]), settings | message)
+        wire.close(descriptors)
+
+
+def _begin(channel: socket.socket, settings: Settings) -> None:
+    try:
+        if settings["mode"] == "namespaces":
+            _in_namespaces(channel, settings)
+        else:
+            _confined(channel, settings)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            wire.send(channel, {"fail": f"{type(error).__name__}: {error}"})
+    os._exit(70)
+
+
+def _enter_namespaces(host: socket.socket) -> None:
+    """Own namespaces and a new root. Root gives its rights up; a user becomes user 1000 of a user namespace."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        kernel.unshare(_SPACES)
+    else:
+        user, group = os.getuid(), os.getgid()
+        kernel.unshare(_SPACES | kernel.CLONE_NEWUSER)
+        kernel.map_ids(_INSIDE, user, group)
+    if os.fork():
+        host.close()
+        _, status = os.wait()
+        os._exit(os.waitstatus_to_exitcode(status) & 255)
+    kernel.die_with_parent(signal.SIGKILL)
+    root.build(root.readable())
+    _mount_proc()
+    root.seal()
+    if is_root:
+        os.setgroups([])
+        _become_nobody()
+
+
+def _mount_proc() -> None:
+    try:
+        kernel.mount("proc", "/proc", "proc", _FLAGS | kernel.MS_NOEXEC)
+    except OSError:
+        # Inside a container that masks parts of /proc a fresh one is refused. Sessions cover this one.
+        kernel.mount("/old/proc", "/proc", None, kernel.MS_BIND | kernel.MS_REC)
+
+
+def _become_nobody() -> None:
+    os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+    os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else /proc/self belongs to root, and a session cannot map its user
+
+
+def _load(preload: list[str]) -> None:
+    os.chdir("/")
+    sys.path[:] = [path for path in sys.path if path and os.path.exists(path)]
+    for name in (*_ALWAYS, *preload):
+        importlib.import_module(name)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    gc.collect()
+    gc.freeze()
+
+
+def _in_namespaces(channel: socket.socket, settings: Settings) -> None:
+    """One set of namespaces for the session, whose process is their PID 1; this process waits for it."""
+    user, group = os.getuid(), os.getgid()
+    kernel.unshare(_SPACES | kernel.CLONE_NEWUSER)  # its own user namespace, so that processes are counted per session
+    kernel.map_ids(_INSIDE, user, group)
+    if os.fork():
+        _, status = os.wait()
+        _tell_end(channel, status)
+        os._exit(0)
+    kernel.die_with_parent(signal.SIGKILL)
+    kernel.mount("tmpfs", "/tmp", "tmpfs", _FLAGS, f"size={settings['tmp_bytes']},nr_inodes=10000,mode=700")
+    kernel.mount("tmpfs", "/dev/shm", "tmpfs", _FLAGS | kernel.MS_NOEXEC, "size=16m,nr_inodes=1000,mode=700")
+    try:
+        kernel.mount("proc", "/proc", "proc", _FLAGS | kernel.MS_NOEXEC)
+    except OSError:
+        kernel.mount("tmpfs", "/proc", "tmpfs", _FLAGS | kernel.MS_RDONLY, "size=4k")
+    with contextlib.suppress(OSError):
+        kernel.raise_loopback()
+    _settle("/tmp", settings, processes=settings["processes"])
+    kernel.drop_capabilities()
+    if landlock.abi():
+        landlock.apply(["/"], ["/tmp", "/dev", "/proc"], network=True)
+    seccomp.apply(network=True, signals=True)
+    _run(channel)
+
+
+def _confined(channel: socket.socket, settings: Settings) -> None:
+    """Without namespaces: files by Landlock, network and signals by seccomp. This process collects what is left over."""
+    kernel.adopt_orphans()
+    scratch = settings["scratch"]
+    child = os.fork()
+    if child:
+        signal.signal(signal.SIGTERM, lambda *_: _sweep(scratch))
+        kernel.die_with_parent(signal.SIGTERM)
+        _, status = os.waitpid(child, 0)
+        _tell_end(channel, status)
+        _sweep(scratch)
+    kernel.die_with_parent(signal.SIGKILL)
+    os.mkdir(scratch, 0o700)
+    running = sum(1 for name in os.listdir("/proc") if name.isdigit())
+    _settle(scratch, settings, processes=running + settings["processes"])
+    version = landlock.abi()
+    if settings["mode"] == "landlock":
+        landlock.apply(root.readable(), [scratch, *(f"/dev/{name}" for name in root.DEVICES)], network=False)
+    seccomp.apply(network=False, signals=settings["mode"] == "landlock" and version >= landlock.SIGNALS_FROM)
+    _run(channel)
+
+
+def _tell_end(channel: socket.socket, status: int) -> None:
+    with contextlib.suppress(OSError):
+        wire.send(channel, {"exit": os.waitstatus_to_exitcode(status)})
+
+
+def _sweep(scratch: str) -> None:
+    """Kills every descendant, then removes the session's folder."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with contextlib.suppress(ChildProcessError, OSError):
+        while True:
+            for name in _children():
+                os.kill(name, signal.SIGKILL)
+            os.waitpid(-1, 0)
+    shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(0)
+
+
+def _children() -> list[int]:
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return [int(number) for number in file.read().split()]
+
+
+def _settle(home: str, settings: Settings, *, processes: int) -> None:
+    """The session's folder, environment and limits."""
+    os.setsid()
+    os.chdir(home)
+    os.environ.clear()
+    os.environ.update(
+        HOME=home, TMPDIR=home, PATH="/usr/bin:/bin", LANG="C.UTF-8", MPLBACKEND="Agg", PYTHONHASHSEED="0",
+        OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1",
+    )  # fmt: skip
+    os.nice(5)  # the client that feeds the model goes first
+    for name, value in (
+        ("AS", settings["memory_bytes"]), ("CPU", settings["cpu_s"]), ("NPROC", processes),
+        ("FSIZE", settings["file_bytes"]), ("NOFILE", settings["open_files"]), ("CORE", 0), ("MSGQUEUE", 0),
+        ("MEMLOCK", 1 << 16),
+    ):  # fmt: skip
+        kind = getattr(resource, f"RLIMIT_{name}")
+        _, most = resource.getrlimit(kind)
+        value = value if most == resource.RLIM_INFINITY else min(value, most)
+        resource.setrlimit(kind, (value, value))
+
+
+def _run(channel: socket.socket) -> None:
+    """Leaves nothing open but the channel and the three standard streams, then serves."""
+    nothing = os.open("/dev/null", os.O_RDWR)
+    for target in (0, 1, 2):
+        os.dup2(nothing, target)
+    number = channel.detach()
+    keep = os.dup2(number, 3, inheritable=False) if number != 3 else 3
+    os.closerange(4, 4096)
+    channel = socket.socket(fileno=keep)
+    wire.send(channel, {"ready": True})
+    cell.serve(channel)
+    os._exit(0)
