@@ -24,7 +24,7 @@ from ns_eval.endpoint import Endpoint
 from ns_eval.grading import Grader
 from ns_eval.loop import Places, Work, generate, places_for
 from ns_eval.prompts import load
-from ns_eval.records import Generation, Question, Request, Sample, Sampling
+from ns_eval.records import Question, Sample, Sampling
 from ns_eval.rundir import SeedFile
 
 SIMSERVER = Path(__file__).parent.parent / "tests" / "peers" / "simserver.py"
@@ -74,15 +74,12 @@ async def run(url: str, questions: int, seeds: int, places: Places) -> float:
                 prompt=load("generic/math"),
                 sampling=Sampling(temperature=0.7),
                 greedy=Sampling(),
+                timeout_s=600,
                 grader=grader,
                 files={seed: SeedFile(Path(folder), seed) for seed in range(seeds)},
             )
-
-            async def complete(request: Request) -> Generation:
-                return await client.complete(request, timeout_s=600)
-
             started = time.monotonic()
-            await generate([work], complete, places, Silent())
+            await generate([work], client.complete, places, Silent())
             return time.monotonic() - started
 
 

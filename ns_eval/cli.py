@@ -84,14 +84,15 @@ def _dispatch(name: str, words: list[str]) -> int:
 
     command = COMMANDS[name]
     schema = locate(command.schema)
+    spellings = locate(command.spellings) if command.spellings else None
     if {"--help", "-h"} & set(words):
         from ns_eval.usage import command_help
 
-        print(command_help(name, schema))
+        print(command_help(name, schema, spellings))
         return 0
     from ns_eval.compose import compose, overrides
 
-    given = overrides(schema, words, locate(command.spellings) if command.spellings else None)
+    given = overrides(schema, words, spellings)
     config = compose(schema, given, locate(command.layers)(given) if command.layers else ())
     return int(locate(command.run)(config) or 0)
 

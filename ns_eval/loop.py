@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +14,11 @@ from ns_eval.queue import Queue
 from ns_eval.records import Generation, Question, Request, Sample, Sampling, Status, Verdict
 from ns_eval.rundir import SeedFile
 
-Ask = Callable[[Request], Awaitable[Generation]]
+
+class Ask(Protocol):
+    """What the loop needs of a client: an answer, or a Generation with `error`."""
+
+    async def __call__(self, request: Request, *, timeout_s: float) -> Generation: ...
 
 
 class Grade(Protocol):
@@ -41,6 +45,7 @@ class Work:
     prompt: Prompt
     sampling: Sampling
     greedy: Sampling
+    timeout_s: float
     grader: Grade
     files: Mapping[int | None, SeedFile]
     waiting: Counter[int | None] = field(default_factory=Counter)
@@ -157,7 +162,7 @@ class _Run:
         work, question, seed = item.work, item.question, item.seed
         try:
             sampling = work.greedy if seed is None else work.sampling
-            generation = await self._ask(request(work.prompt, question, seed, sampling))
+            generation = await self._ask(request(work.prompt, question, seed, sampling), timeout_s=work.timeout_s)
         finally:
             self._places.used -= 1
             self._wake.set()

@@ -60,7 +60,7 @@ def _nested(prefix: str, values: dict[str, Any]) -> list[Override]:
 
 
 def _server_type(entry: ModelConfig | None, typed: dict[str, str]) -> str:
-    if typed.get("server_address"):
+    if typed.get("server.base_url"):
         return "openai"
     if entry is not None and entry.server_type:
         return entry.server_type

@@ -52,18 +52,6 @@ class EvalConfig(PlaceConfig):
     """The run folder. The same command again goes on where it stopped."""
     server_type: str | None = None
     """llamacpp, vllm, sglang, trtllm, openai, …: conf/server. Default: the model's, or llamacpp for a GGUF file."""
-    server_address: str | None = None
-    """The URL of a server that runs already, with /v1. Nothing is started then."""
-    server_gpus: int | None = None
-    """GPUs of the server: its tensor parallel size."""
-    server_nodes: int = 1
-    """Nodes of the server."""
-    server_args: str = ""
-    """Further arguments of the server's command line; a later one wins."""
-    server_entrypoint: str | None = None
-    """The command that starts a server of type generic."""
-    server_container: str | None = None
-    """The container image of the server."""
     split: str | None = None
     """The split to evaluate. Default: the benchmark's own."""
     starting_seed: int = 0
@@ -106,9 +94,12 @@ class EvalConfig(PlaceConfig):
 
 EVAL_SPELLINGS = Spellings(
     aliases={
+        "server_address": "server.base_url",
+        "server_gpus": "server.gpus",
+        "server_nodes": "server.nodes",
+        "server_args": "server.server_args",
         "num_concurrent_requests": "max_concurrent_requests",
         "inference.random_seed": "starting_seed",
-        "server.base_url": "server_address",
     },
     ignored={
         "skip_greedy": "the greedy answer is asked only on request",

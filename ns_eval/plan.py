@@ -41,7 +41,7 @@ def evaluation(config: EvalConfig, *, num_jobs: int) -> Plan:
     """
     output_dir = _writable(Path(config.output_dir))
     model = models.weights(config.model)
-    if not config.server_address:
+    if not config.server.base_url:
         models.check_weights(model, config.server_type or "")
     asked = resolve(config.benchmarks, starting_seed=config.starting_seed, add_greedy=config.add_greedy)
     identity = models.identity(model)

@@ -107,15 +107,16 @@ class _Counts:
 class Progress:
     """Counts the samples of one job and writes a snapshot twice a second while `async with` lasts."""
 
-    def __init__(self, path: Path, retries: Callable[[], int]) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._retries = retries
+        self.retries: Callable[[], int] = lambda: 0
         self._counts = _Counts()
-        self._stage = "sampling"
+        self._stage = "starting the server"
         self._started = time.monotonic()
         self._task: asyncio.Task[None] | None = None
 
     def start(self, works: Sequence[Work]) -> None:
+        self._stage, self._started = "sampling", time.monotonic()
         for work in works:
             for seed in work.files:
                 self._counts.total += len(work.questions)
@@ -135,7 +136,7 @@ class Progress:
 
     def snapshot(self) -> Snapshot:
         values = {name: getattr(self._counts, name) for name in _Counts.__slots__}
-        return Snapshot(stage=self._stage, retries=self._retries(), seconds=time.monotonic() - self._started, **values)
+        return Snapshot(stage=self._stage, retries=self.retries(), seconds=time.monotonic() - self._started, **values)
 
     async def __aenter__(self) -> Progress:
         self._task = asyncio.create_task(self._keep_writing())

@@ -10,13 +10,14 @@ import textwrap
 import typing
 from collections.abc import Iterator
 
+from ns_eval.arguments import Spellings
 from ns_eval.config import REQUIRED, field_types
 
 _WIDTH = 34
 
 
-def command_help(name: str, schema: type) -> str:
-    """What `ns NAME --help` prints: summary, examples, then every key with type, default and its one line."""
+def command_help(name: str, schema: type, spellings: Spellings | None = None) -> str:
+    """What `ns NAME --help` prints: summary, examples, every key with type, default and its one line, other spellings."""
     summary, _, rest = inspect.cleandoc(schema.__doc__ or "").partition("\n")
     nameless = [item for item in dataclasses.fields(schema) if item.metadata.get("positional")]
     usage = " ".join(f"{item.name.upper()}{' …' if item.metadata.get('many') else ''}" for item in nameless)
@@ -25,6 +26,10 @@ def command_help(name: str, schema: type) -> str:
         lines += ["", textwrap.dedent(rest).strip("\n").replace("Examples:", "examples:")]
     lines += ["", "keys (--key=value, --key value, key=value and ++key=value are the same):"]
     lines += _keys(schema, "")
+    if spellings is not None:
+        lines += ["", "other spellings:"]
+        lines += [f"  --{other}  is {key}" for other, key in spellings.aliases.items()]
+        lines += [f"  --{other}  changes nothing: {why}" for other, why in spellings.ignored.items()]
     return "\n".join(lines)
 
 
