@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import orjson
-
 from ns_eval.errors import UsageError
-from ns_eval.records import Json, Request
+from ns_eval.records import Json, Request, dumps
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def body(endpoint: Endpoint, request: Request, limit: int | None = None) -> byte
     for ours, theirs in endpoint.renames.items():
         if ours in fields:
             fields[theirs] = fields.pop(ours)
-    return orjson.dumps({**fields, **endpoint.extra, **sampling.extra_body})
+    return dumps({**fields, **endpoint.extra, **sampling.extra_body})
 
 
 # Our field and the value at which it changes nothing.

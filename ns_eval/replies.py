@@ -6,11 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import orjson
-
 from ns_eval.endpoint import Endpoint
 from ns_eval.errors import ServerError
-from ns_eval.records import Generation, Json
+from ns_eval.records import Generation, Json, loads
 
 CONTEXT_EXCEEDED = "context_window_exceeded"
 
@@ -38,8 +36,8 @@ class Fault:
 def read_answer(raw: bytes) -> Generation | Fault:
     """The record of a 200: its first choice, or why that is no answer."""
     try:
-        answer = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
+        answer = loads(raw)
+    except ValueError as error:
         return Fault("bad_json", f"the answer is no JSON ({error}): {_shown(raw)}")
     try:
         choice = answer["choices"][0]
@@ -83,9 +81,9 @@ def _kept(choice: Mapping[str, Json]) -> dict[str, Json]:
     return kept
 
 
-def _no_choice(answer: Json, raw: bytes) -> Generation | Fault:
+def _no_choice(answer: Mapping[str, Json], raw: bytes) -> Generation | Fault:
     # Some gateways answer 200 and put the upstream's status into the body.
-    error = answer.get("error") if isinstance(answer, dict) else None
+    error = answer.get("error")
     if isinstance(error, dict) and str(error.get("code", "")).isdigit():
         return read_refusal(int(error["code"]), raw, None)
     return Fault("bad_json", f"the answer has no choices: {_shown(raw)}")
@@ -108,10 +106,8 @@ def read_refusal(status: int, raw: bytes, retry_after_s: float | None) -> Genera
 def _error_text(raw: bytes) -> tuple[str, str]:
     """(message, code or type) of an error body: nested as vLLM and OpenAI write it, flat as SGLang and TensorRT-LLM do."""
     try:
-        answer = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return _shown(raw), ""
-    if not isinstance(answer, dict):
+        answer = loads(raw)
+    except ValueError:
         return _shown(raw), ""
     nested = answer.get("error")
     error = nested if isinstance(nested, dict) else answer

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import orjson
-
 from ns_eval.client import Client
 from ns_eval.endpoint import Endpoint, body
 from ns_eval.errors import ServerError
-from ns_eval.records import Json, Request, Sampling
+from ns_eval.records import Json, Request, Sampling, loads
 from ns_eval.replies import Fault, is_html, read_answer, read_refusal, refusal
 
 _MODELS_S = 30.0
@@ -71,9 +69,9 @@ async def _models(client: Client) -> dict[str, dict[str, Json]]:
     if status == 503:
         raise NotReady(f"{endpoint.base_url} answers 503: {raw[:200].decode(errors='replace')}")
     try:
-        listed = orjson.loads(raw)["data"] if status == 200 else []
+        listed = loads(raw)["data"] if status == 200 else []
         models = {name: item for item in listed for name in (item["id"], *(item.get("aliases") or ()))}
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         models = {}
     # An adapter is asked for as base:name, and some gateways list a selection only: more than a screenful proves nothing.
     if models and len(models) <= 20 and endpoint.model not in models and endpoint.model.partition(":")[0] not in models:
@@ -89,7 +87,7 @@ def _answered_as(endpoint: Endpoint, status: int, raw: bytes) -> str:
         found = read_answer(raw)
         if isinstance(found, Fault):
             raise ServerError(f"{endpoint.base_url} does not answer like an OpenAI-compatible API: {found.message}")
-        return str(orjson.loads(raw).get("model", ""))
+        return str(loads(raw).get("model", ""))
     if status in (200, 401, 403, 404, 405) or 300 <= status < 400:
         raise refusal(endpoint, status, raw)
     fault = read_refusal(status, raw, None)

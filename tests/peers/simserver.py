@@ -22,27 +22,30 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import importlib.util
 import json
 import math
 import random
 import time
 from collections import Counter, deque
+from typing import Any
 
 FAULTS = ("429", "500", "503", "reset", "cut", "badjson", "hang")
 
 
 class Engine:
-    def __init__(self, args):
+    def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
-        self.free = args.slots
-        self.waiting: deque[asyncio.Future] = deque()
+        self.free: int = args.slots
+        self.waiting: deque[asyncio.Future[None]] = deque()
         self.reset()
 
-    def reset(self):
-        self.stats = Counter()
-        self.faults = Counter()
+    def reset(self) -> None:
+        self.stats: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
         self.seen: Counter[str] = Counter()
-        self.first = self.last = None
+        self.first: float | None = None
+        self.last: float | None = None
         self.busy = 0.0
         self.longest = 0.0
         self.in_flight = self.peak = 0
@@ -55,7 +58,7 @@ class Engine:
         cap = min(limit or a.max_tokens, a.max_tokens)
         return (cap, "length") if tokens >= cap else (tokens, "stop")
 
-    async def decode(self, tokens: int):
+    async def decode(self, tokens: int) -> None:
         a = self.args
         if a.fixed_latency_ms is not None:
             await asyncio.sleep(a.fixed_latency_ms / 1000)
@@ -63,7 +66,7 @@ class Engine:
         if self.free:
             self.free -= 1
         else:
-            turn = asyncio.get_running_loop().create_future()
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self.waiting.append(turn)
             await turn
         seconds = tokens * a.us_per_token / 1e6
@@ -80,7 +83,7 @@ class Engine:
             else:
                 self.free += 1
 
-    def summary(self) -> dict:
+    def summary(self) -> dict[str, Any]:
         wall = (self.last - self.first) if self.first is not None and self.last is not None else 0.0
         bound = max(self.busy / self.args.slots, self.longest)
         return {
@@ -96,16 +99,19 @@ class Engine:
 
 
 class Protocol(asyncio.Protocol):
-    def __init__(self, engine: Engine):
+    transport: asyncio.Transport
+
+    def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.buffer = b""
-        self.queue: deque = deque()
-        self.busy = False
+        self.queue: deque[tuple[bytes, bytes, bytes]] = deque()
+        self.task: asyncio.Task[None] | None = None
 
-    def connection_made(self, transport):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
-    def data_received(self, data: bytes):
+    def data_received(self, data: bytes) -> None:
         self.buffer += data
         while True:
             head, sep, rest = self.buffer.partition(b"\r\n\r\n")
@@ -120,41 +126,42 @@ class Protocol(asyncio.Protocol):
             self.buffer = rest[length:]
             method, path, _ = head.split(b" ", 2)
             self.queue.append((method, path.split(b"?")[0], rest[:length]))
-            if not self.busy:
-                self.busy = True
-                asyncio.ensure_future(self.drain())
+            if self.task is None or self.task.done():
+                self.task = asyncio.ensure_future(self.drain())
 
-    async def drain(self):
+    async def drain(self) -> None:
         while self.queue:
             await self.handle(*self.queue.popleft())
-        self.busy = False
 
-    def send(self, status: str, body: dict | bytes, headers: str = ""):
+    def send(self, status: str, body: dict[str, Any] | bytes, headers: str = "") -> None:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         if not self.transport.is_closing():
-            self.transport.write(
-                f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{headers}content-length: {len(raw)}\r\n\r\n".encode()
-                + raw
-            )
+            head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{headers}content-length: {len(raw)}\r\n\r\n"
+            self.transport.write(head.encode() + raw)
 
-    async def handle(self, method: bytes, path: bytes, raw: bytes):
+    async def handle(self, method: bytes, path: bytes, raw: bytes) -> None:
         e = self.engine
         if method == b"GET" and path.endswith(b"/models"):
-            return self.send("200 OK", {"object": "list", "data": [{"id": e.args.model, "object": "model"}]})
-        if method == b"GET" and path.endswith(b"/health"):
-            return self.send("200 OK", {"status": "ok"})
-        if method == b"GET" and path == b"/stats":
-            return self.send("200 OK", e.summary())
-        if method == b"POST" and path == b"/reset":
+            self.send("200 OK", {"object": "list", "data": [{"id": e.args.model, "object": "model"}]})
+        elif method == b"GET" and path.endswith(b"/health"):
+            self.send("200 OK", {"status": "ok"})
+        elif method == b"GET" and path == b"/stats":
+            self.send("200 OK", e.summary())
+        elif method == b"POST" and path == b"/reset":
             e.reset()
-            return self.send("200 OK", {})
-        chat = path.endswith(b"/chat/completions")
-        if method != b"POST" or not (chat or path.endswith(b"/completions")):
-            return self.send("404 Not Found", {"error": {"message": f"no such path: {path.decode()}"}})
+            self.send("200 OK", {})
+        elif method == b"POST" and path.endswith(b"/completions"):
+            await self.complete(path.endswith(b"/chat/completions"), raw)
+        else:
+            self.send("404 Not Found", {"error": {"message": f"no such path: {path.decode()}"}})
+
+    async def complete(self, chat: bool, raw: bytes) -> None:
+        e = self.engine
         try:
             req = json.loads(raw)
         except ValueError:
-            return self.send("400 Bad Request", {"error": {"message": "invalid JSON"}})
+            self.send("400 Bad Request", {"error": {"message": "invalid JSON"}})
+            return
         now = time.monotonic()
         e.first = now if e.first is None else e.first
         e.stats["requests"] += 1
@@ -173,14 +180,14 @@ class Protocol(asyncio.Protocol):
             await asyncio.gather(*(e.decode(t) for t, _ in drawn))
             body = self.answer(req, chat, key, drawn)
             if fault == "cut":
-                raw = json.dumps(body).encode()
-                self.transport.write(
-                    f"HTTP/1.1 200 OK\r\ncontent-length: {len(raw)}\r\n\r\n".encode() + raw[: len(raw) // 2]
-                )
+                whole = json.dumps(body).encode()
+                head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(whole)}\r\n\r\n"
+                self.transport.write(head.encode() + whole[: len(whole) // 2])
                 self.transport.close()
                 return
             if fault == "badjson":
-                return self.send("200 OK", b'{"id": "x", "choices": [{"index": 0, "mess')
+                self.send("200 OK", b'{"id": "x", "choices": [{"index": 0, "mess')
+                return
             e.stats["answered"] += 1
             e.stats["tokens"] += sum(t for t, _ in drawn)
             e.last = time.monotonic()
@@ -215,15 +222,15 @@ class Protocol(asyncio.Protocol):
             return False
         return True
 
-    def answer(self, req, chat, key, drawn) -> dict:
+    def answer(self, req: dict[str, Any], chat: bool, key: str, drawn: list[tuple[int, str]]) -> dict[str, Any]:
         text = self.engine.args.text or ("Let me think. " * 8)
         choices = []
-        for i, (tokens, reason) in enumerate(drawn):
+        for i, (_, reason) in enumerate(drawn):
             rng = random.Random(f"answer{key}{i}")
             content = text + (
                 f"So the answer is \\boxed{{{rng.randrange(self.engine.args.answers)}}}." if reason == "stop" else ""
             )
-            choice = {"index": i, "finish_reason": reason}
+            choice: dict[str, Any] = {"index": i, "finish_reason": reason}
             choice |= {"message": {"role": "assistant", "content": content}} if chat else {"text": content}
             choices.append(choice)
         total = sum(t for t, _ in drawn)
@@ -234,19 +241,16 @@ class Protocol(asyncio.Protocol):
             "created": int(time.time()),
             "model": req.get("model") or self.engine.args.model,
             "choices": choices,
-            "usage": {
-                "prompt_tokens": prompt_tokens,
-                "completion_tokens": total,
-                "total_tokens": prompt_tokens + total,
-            },
+            "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": total, "total_tokens": prompt_tokens + total},
         }
 
 
-async def main(args):
+async def main(args: argparse.Namespace) -> None:
     engine = Engine(args)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Protocol(engine), "127.0.0.1", args.port, backlog=4096)
-    print(f"simserver on http://127.0.0.1:{args.port}/v1 ({args.slots} slots)", flush=True)
+    port = server.sockets[0].getsockname()[1]  # of --port 0: whichever was free
+    print(f"simserver on http://127.0.0.1:{port}/v1 ({args.slots} slots)", flush=True)
     async with server:
         await server.serve_forever()
 
@@ -268,9 +272,7 @@ if __name__ == "__main__":
     p.add_argument("--faults-repeat", type=int, default=1)
     p.add_argument("--hang-s", type=float, default=600.0)
     args = p.parse_args()
-    try:
-        import uvloop
-
-        uvloop.run(main(args))
-    except ImportError:
+    if importlib.util.find_spec("uvloop") is not None:
+        importlib.import_module("uvloop").run(main(args))
+    else:
         asyncio.run(main(args))
