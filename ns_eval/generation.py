@@ -38,13 +38,17 @@ class Share:
 
 def arguments_of(share: Share) -> dict[str, Json]:
     """The share as JSON values, for a job's spec."""
-    found: dict[str, Json] = msgspec.to_builtins(share)
+    found: dict[str, Json] = msgspec.to_builtins(share, enc_hook=str)
     return found
 
 
 def main(**arguments: Json) -> None:
     """Runs a share to its end. What is on disk is not asked again, so running it twice does the rest of it."""
-    asyncio.run(_answer(msgspec.convert(arguments, Share)))
+    asyncio.run(_answer(msgspec.convert(arguments, Share, dec_hook=_decoded)))
+
+
+def _decoded(declared: type, value: object) -> object:
+    return declared(value)
 
 
 async def _answer(share: Share) -> None:
