@@ -1,0 +1,363 @@
+"""Compares two trees by what they are: values, lists, tuples, sets, intervals, matrices, equations, bases."""
+
+from __future__ import annotations
+
+import functools
+
+from judges import regions
+from judges.numeric import Undefined, names_in, same_equation
+from judges.options import SymbolicOptions
+from judges.reading import Node
+from judges.values import Decision, equal_values
+
+_GROUPS = ("list", "set", "seq")
+_REGIONS = ("join", "domain")
+# A list longer than this is compared in order only: matching is quadratic.
+_LONGEST_UNORDERED = 200
+
+
+def compare(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
+    """(verdict, the step that decided); None where it cannot be told."""
+    if gold == given:
+        return True, "same tree"
+    if gold[0] == "approx" or given[0] == "approx":
+        return _about(gold, given, options)
+    gold, given = _spread(gold), _spread(given)
+    if gold[0] == "rel" or given[0] == "rel":
+        return _relations(gold, given, options)
+    if gold[0] in _REGIONS or given[0] in _REGIONS:
+        return _as_regions(gold, given, options)
+    if gold[0] == "matrix" or given[0] == "matrix":
+        return _matrices(gold, given, options)
+    if gold[0] in _GROUPS or given[0] in _GROUPS:
+        return _groups(gold, given, options)
+    if gold[0] == "base" or given[0] == "base":
+        return _bases(gold, given, options)
+    if gold[0] == "ratio" and given[0] == "ratio":
+        return _ratios(gold, given)
+    return equal_values(gold, given, rounding=options.rounding)
+
+
+def _about(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
+    """`a ≈ b`: the exact side counts; the decimal only where the gold is a decimal itself."""
+    if gold[0] == "approx":
+        return compare(gold[1], given[1] if given[0] == "approx" else given, options)
+    verdict = compare(gold, given[1], options)
+    if verdict[0] is not True and gold[0] == "dec":
+        return compare(gold, given[2], options)
+    return verdict
+
+
+def _spread(node: Node) -> Node:
+    """± written out: a ± b is the list of its two values, also inside a list or a set."""
+    if node[0] in ("list", "set"):
+        items = [part for item in node[1] for part in _both_signs(item)]
+        return (node[0], tuple(items)) if len(items) > len(node[1]) else node
+    both = _both_signs(node)
+    return ("list", tuple(both)) if len(both) > 1 else node
+
+
+def _both_signs(node: Node) -> list[Node]:
+    signs = _count_signs(node)
+    if not signs or len(signs) > 3:
+        return [node]
+    if -1 in signs:  # ± and ∓ go together
+        return [_signed(node, [turn * sign for sign in signs]) for turn in (1, -1)]
+    choices: list[list[int]] = [[]]
+    for _ in signs:
+        choices = [[*choice, sign] for choice in choices for sign in (1, -1)]
+    return [_signed(node, choice) for choice in choices]
+
+
+def _count_signs(node: Node) -> list[int]:
+    found: list[int] = []
+    for part in _parts(node):
+        found += _count_signs(part)
+    return [*found, node[1]] if node[0] == "pm" else found
+
+
+def _parts(node: Node) -> list[Node]:
+    from judges.numeric import children
+
+    return [child for child in children(node) if child and isinstance(child[0], str)]
+
+
+def _signed(node: Node, signs: list[int]) -> Node:
+    """The tree with its ± signs replaced in order; uses the list up."""
+    if node[0] == "pm":
+        before = None if node[2] is None else _signed(node[2], signs)
+        after = _signed(node[3], signs)
+        term = after if signs.pop(0) > 0 else ("neg", after)
+        return term if before is None else ("add", (before, term))
+    built = []
+    for part in node:
+        if isinstance(part, tuple) and part and isinstance(part[0], tuple):
+            built.append(tuple(_signed(item, signs) if isinstance(item[0], str) else item for item in part))
+        else:
+            built.append(_signed(part, signs) if isinstance(part, tuple) and part else part)
+    return tuple(built)
+
+
+# Relations
+
+
+def _relations(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
+    a, b = _solved(gold), _solved(given)
+    if gold[0] == "rel" and given[0] == "rel":
+        if a is not None and b is not None:
+            if not _same_label(a[0], b[0]):
+                return False, "equation: another name"
+            return compare(a[1], b[1], options)
+        return _two_relations(gold, given, options)
+    if gold[0] == "rel":
+        if a is not None:
+            return compare(a[1], given, options)
+    elif b is not None:
+        return compare(gold, b[1], options)
+    if _is_order(gold) or _is_order(given):
+        return _as_regions(gold, given, options)
+    return False, "an equation against a value"
+
+
+def _solved(node: Node) -> tuple[Node | None, Node] | None:
+    """(label, value) of `x = 3`, `3 = x`, `f(x) = x + 1`, `AB = 5`, `x \\in S`, `x = 2 + 1 = 3`, `2 + 1 = 3`; else None."""
+    if node[0] != "rel":
+        return None
+    signs, sides = node[1], node[2]
+    if signs == ("in",):
+        return sides[0], sides[1]
+    if any(sign != "=" for sign in signs):
+        return None
+    if is_label(sides[0]):
+        return sides[0], sides[-1]
+    if len(sides) == 2 and is_label(sides[1]):
+        return sides[1], sides[0]
+    return (None, sides[-1]) if not any(names_in(side) for side in sides) else None
+
+
+def is_label(node: Node) -> bool:
+    """Whether a left side names a quantity rather than computing with it: x, x_1, f(x), AB, |AB|, S:T, (x, y), tan θ."""
+    kind = node[0]
+    if kind == "sym":
+        return True
+    if kind == "const":
+        return node[1] in ("e", "i") and False
+    if kind == "fn":
+        return bool(names_in(node)) or node[1].startswith("?")
+    if kind == "mul":
+        return all(part[0] == "sym" and (part[1][:1].isupper() or len(part[1]) > 3) for part in node[1])
+    if kind in ("seq", "list", "ratio"):
+        return all(is_label(part) for part in node[-1])
+    if kind == "div":
+        return all(is_label(part) and part[0] in ("mul", "sym") and str(part).count("'sym'") > 1 for part in node[1:])
+    if kind == "deg":
+        return is_label(node[1])
+    return False
+
+
+def _same_label(a: Node | None, b: Node | None) -> bool:
+    """Two different single names are two different quantities; y and f(x) are not, nor is a name beside a longer label."""
+    if a is None or b is None or a == b:
+        return True
+    if a[0] == "sym" and b[0] == "sym":
+        return len(a[1]) > 2 or len(b[1]) > 2
+    return not (a[0] == b[0] == "seq" and len(a[3]) != len(b[3]))
+
+
+def _is_order(node: Node) -> bool:
+    return node[0] == "rel" and node[1][0] != "="
+
+
+def _two_relations(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
+    if _is_order(gold) != _is_order(given):
+        return False, "an equation against an inequality"
+    if _is_order(gold):
+        decided = _as_regions(gold, given, options)
+        return decided if decided[0] is not None else _orders(gold, given)
+    if len(gold[2]) != 2 or len(given[2]) != 2:
+        return None, "equations"
+    if _solved(gold) is not None and not names_in(_solved(gold)[1]):  # type: ignore[index]
+        return False, "an equation left unsolved"
+    try:
+        return same_equation(_difference(gold[2]), _difference(given[2])), "equations"
+    except Undefined:
+        return None, "equations"
+
+
+def _difference(sides: tuple[Node, ...]) -> Node:
+    return ("add", (sides[0], ("neg", sides[1])))
+
+
+def _orders(gold: Node, given: Node) -> Decision:
+    """Inequalities in several names: the same signs, each side pair equal up to turning it round."""
+    ours, theirs = _pairs(gold), _pairs(given)
+    if len(ours) != len(theirs):
+        return False, "inequalities"
+    for sign, left, right in ours:
+        if not any(
+            sign == other and equal_values(left, x)[0] and equal_values(right, y)[0] for other, x, y in theirs
+        ) and not any(
+            sign == other and equal_values(_difference((left, right)), _difference((x, y)))[0] for other, x, y in theirs
+        ):
+            return False, "inequalities"
+    return True, "inequalities"
+
+
+def _pairs(node: Node) -> list[tuple[str, Node, Node]]:
+    found = []
+    for sign, left, right in zip(node[1], node[2], node[2][1:], strict=False):
+        found.append((sign.replace(">", "<"), right, left) if sign[0] == ">" else (sign, left, right))
+    return found
+
+
+def _as_regions(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
+    if options.interval == "different" and _is_order(gold) != _is_order(given):
+        return False, "interval against inequality"
+    ours, theirs = regions.region(gold), regions.region(given)
+    if ours is None or theirs is None:
+        both_sets = all(node[0] in (*_GROUPS, *_REGIONS, "rel") for node in (gold, given))
+        return (None if both_sets else False), "sets of real numbers"
+    return regions.same_region(ours, theirs), "sets of real numbers"
+
+
+# Groups
+
+
+def _groups(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
+    if gold[0] not in _GROUPS:
+        return _one_of(gold, given, options)
+    if given[0] not in _GROUPS:
+        verdict, step = _one_of(given, gold, options)
+        return verdict, step
+    if gold[0] == "seq" and given[0] == "seq":
+        return _tuples(gold, given, options)
+    if "seq" in (gold[0], given[0]):
+        return _tuple_and_list(gold, given, options)
+    ordered = options.list_order == "kept" and gold[0] == given[0] == "list"
+    if ordered or len(gold[1]) > _LONGEST_UNORDERED:
+        return _each(gold[1], given[1], options, "list, in order")
+    return _matched(gold, given, options)
+
+
+def _one_of(value: Node, group: Node, options: SymbolicOptions) -> Decision:
+    """A value and a group are equal only where the group is a set of that one value."""
+    if group[0] in ("list", "set") and len(group[1]) == 1:
+        return compare(value, group[1][0], options)
+    return False, "one value against several"
+
+
+def _tuples(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
+    if gold[1:3] != given[1:3]:
+        return False, "brackets"
+    return _each(gold[3], given[3], options, "tuple")
+
+
+def _tuple_and_list(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
+    """A tuple against a list without brackets: in order. Against a set: never. Intervals in a list: as a union."""
+    sequence, other = (gold, given) if gold[0] == "seq" else (given, gold)
+    if other[0] == "list" and all(item[0] == "seq" for item in other[1]):
+        return False, "one tuple against several"
+    plain = sequence[1] + sequence[2] == "()" or (
+        sequence is given and sequence[1] + sequence[2] == "[]" and len(other[1]) != 2
+    )
+    if other[0] == "set" or not plain:
+        return False, "tuple against set"
+    ours, theirs = (sequence[3], other[1]) if sequence is gold else (other[1], sequence[3])
+    return _each(ours, theirs, options, "tuple")
+
+
+def _each(ours: tuple[Node, ...], theirs: tuple[Node, ...], options: SymbolicOptions, step: str) -> Decision:
+    if len(ours) != len(theirs):
+        return False, f"{step}: another length"
+    verdicts = []
+    for a, b in zip(ours, theirs, strict=True):
+        verdict = compare(a, b, options)[0]
+        if verdict is False:
+            return False, step
+        verdicts.append(verdict)
+    return (None if None in verdicts else True), step
+
+
+def _matched(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
+    """Lists and sets in any order; a set, and a list of tuples, counts a repeated item once."""
+    ours, theirs = list(gold[1]), list(given[1])
+    if "set" in (gold[0], given[0]) or all(item[0] == "seq" for item in (*ours, *theirs)):
+        ours, theirs = _distinct(ours, options), _distinct(theirs, options)
+    if len(ours) != len(theirs):
+        return _as_union(gold, given, options)
+    unsure = False
+    for item in ours:
+        for other in theirs:
+            verdict = compare(item, other, options)[0]
+            if verdict is True:
+                theirs.remove(other)
+                break
+            unsure = unsure or verdict is None
+        else:
+            return (None, "list") if unsure else _as_union(gold, given, options)
+    return True, "list"
+
+
+def _as_union(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
+    """Lists of intervals or inequalities may cut one set in different ways."""
+    if gold[0] == "list" and all(item[0] in ("seq", "rel", "join") for item in (*gold[1], *given[1])):
+        ours, theirs = regions.region(gold), regions.region(given)
+        if ours is not None and theirs is not None:
+            return regions.same_region(ours, theirs), "sets of real numbers"
+    return False, "list"
+
+
+def _distinct(items: list[Node], options: SymbolicOptions) -> list[Node]:
+    kept: list[Node] = []
+    for item in items:
+        if not any(compare(item, other, options)[0] is True for other in kept):
+            kept.append(item)
+    return kept
+
+
+# Matrices, bases, ratios
+
+
+def _matrices(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
+    ours, theirs = _rows(gold), _rows(given)
+    if ours is None or theirs is None:
+        return False, "matrix against another kind"
+    if gold[0] != given[0]:  # a tuple may stand for a column or a row
+        ours, theirs = _flat(ours), _flat(theirs)
+    if len(ours) != len(theirs) or any(len(a) != len(b) for a, b in zip(ours, theirs, strict=True)):
+        return False, "matrix: another shape"
+    cells = functools.partial(sum, start=())
+    return _each(cells(ours), cells(theirs), options, "matrix")
+
+
+def _rows(node: Node) -> list[tuple[Node, ...]] | None:
+    if node[0] == "matrix":
+        return list(node[1])
+    if node[0] == "seq" and all(item[0] == "seq" for item in node[3]):
+        return [item[3] for item in node[3]]
+    return [node[3]] if node[0] == "seq" and node[1] == "(" else None
+
+
+def _flat(rows: list[tuple[Node, ...]]) -> list[tuple[Node, ...]]:
+    return [tuple(row[0] for row in rows)] if len(rows) > 1 and all(len(row) == 1 for row in rows) else rows
+
+
+def _bases(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
+    if gold[0] == given[0]:
+        same = gold[2] == given[2] and gold[1].lstrip("0") == given[1].lstrip("0")
+        return same, "digits in a base"
+    based, other = (gold, given) if gold[0] == "base" else (given, gold)
+    if options.missing_base == "refused" or other[0] != "num" or not based[1].isdigit():
+        return False, "a base against none"
+    return other[1] == int(based[1]), "digits, one base missing"
+
+
+def _ratios(gold: Node, given: Node) -> Decision:
+    ours, theirs = gold[1], given[1]
+    if len(ours) != len(theirs):
+        return False, "ratio: another length"
+    for a, b in zip(ours[1:], theirs[1:], strict=True):
+        verdict, step = equal_values(("mul", (ours[0], b)), ("mul", (theirs[0], a)))
+        if verdict is not True:
+            return verdict, f"ratio, {step}"
+    return True, "ratio"
