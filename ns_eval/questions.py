@@ -15,6 +15,8 @@ from ns_eval.errors import DataError, suggest
 from ns_eval.records import Json, Question, question_from_row, question_row, read_jsonl
 from ns_eval.resources import folder as shipped_folder
 
+_EMPTY: tuple[Json, ...] = (None, "", [], {})
+
 
 @dataclass(frozen=True, slots=True)
 class Questions:
@@ -87,17 +89,22 @@ def checked(rows: Iterator[tuple[int, dict[str, Json]]], needs: Sequence[str], w
     """
     first_line: dict[str, int] = {}
     for number, row in rows:
-        problem = row.get("problem")
-        if not isinstance(problem, str) or not problem.strip():
-            raise DataError(f"{where}:{number}: `problem` is {_shown(row, 'problem')}")
-        for column in needs:
-            if row.get(column) in (None, "", [], {}):
-                raise DataError(f"{where}:{number}: `{column}` is {_shown(row, column)}, and its judge needs one")
+        check_row(row, needs, f"{where}:{number}")
         question = question_from_row(row)
         if question.id in first_line:
             raise DataError(f"{where}:{number}: id `{question.id}` stands already in line {first_line[question.id]}")
         first_line[question.id] = number
         yield question
+
+
+def check_row(row: Mapping[str, Json], needs: Sequence[str], where: str) -> None:
+    """DataError for a row without a problem or without a column that its judge needs; `where` is `file:line`."""
+    problem = row.get("problem")
+    if not isinstance(problem, str) or not problem.strip():
+        raise DataError(f"{where}: `problem` is {_shown(row, 'problem')}")
+    for column in needs:
+        if row.get(column) in _EMPTY:
+            raise DataError(f"{where}: `{column}` is {_shown(row, column)}, and its judge needs one")
 
 
 def fingerprint(questions: tuple[Question, ...]) -> str:
@@ -129,7 +136,7 @@ def read_origin(path: Path) -> Mapping[str, Json]:
 def _shown(row: Mapping[str, Json], column: str) -> str:
     if column not in row:
         return f"missing ({suggest(column, row)})"
-    return "empty" if row[column] in (None, "", [], {}) or not str(row[column]).strip() else f"no text: {row[column]!r:.60}"
+    return "empty" if row[column] in _EMPTY or not str(row[column]).strip() else f"no text: {row[column]!r:.60}"
 
 
 def _not_prepared(benchmark: BenchmarkConfig, split: str, path: Path, folder: Path) -> DataError:
