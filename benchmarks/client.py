@@ -2,6 +2,7 @@
 
     python -m benchmarks.client                      # 512 and 2,048 in flight; answers of 2 KB and of 100 KB
     python -m benchmarks.client --in_flight 512 --no-sdk
+    python -m benchmarks.client --in_flight 512 --soak 100000
 
 Prints ms of CPU for each request and two ratios: ours / SDK (to be at most 0.2) and ours / aiohttp (at most 1.5).
 """
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import os
 import subprocess
 import sys
 import time
@@ -38,10 +40,14 @@ def main() -> None:
     parser.add_argument("--answer_bytes", type=int, nargs="+", default=[2_000, 100_000])
     parser.add_argument("--rounds", type=int, default=3, help="the least CPU of so many rounds counts")
     parser.add_argument("--no-sdk", action="store_true")
+    parser.add_argument("--soak", type=int, help="instead: so many requests of ours, and the memory they leave behind")
     options = parser.parse_args()
-    print(
-        f"{'answer':>8} {'in flight':>9} {'aiohttp':>9} {'ns-eval':>9} {'openai':>9}   ns/aiohttp  ns/openai   (CPU ms a request)"
-    )
+    if options.soak:
+        with simulator(options.answer_bytes[0]) as url:
+            asyncio.run(soak(url, options.in_flight[0], options.soak))
+        return
+    columns = f"{'answer':>8} {'in flight':>9} {'aiohttp':>9} {'ns-eval':>9} {'openai':>9}"
+    print(f"{columns}   ns/aiohttp  ns/openai   (CPU ms a request)")
     for size in options.answer_bytes:
         for in_flight in options.in_flight:
             with simulator(size) as url:
@@ -91,6 +97,27 @@ async def cpu_ms(ask: Ask, in_flight: int, requests: int) -> float:
     start = time.process_time()
     await asyncio.gather(*(worker() for _ in range(in_flight)))
     return (time.process_time() - start) / requests * 1000
+
+
+async def soak(url: str, in_flight: int, requests: int) -> None:
+    """Prints the resident memory after each tenth of the requests."""
+    left = iter(range(requests))
+    async with ours(url) as ask:
+
+        async def worker() -> None:
+            for seed in left:
+                await ask(seed)
+                if seed % (requests // 10) == 0:
+                    print(f"{seed:9,} requests  {resident_mib():8.1f} MiB", flush=True)
+
+        await asyncio.gather(*(worker() for _ in range(in_flight)))
+    print(f"{requests:9,} requests  {resident_mib():8.1f} MiB")
+
+
+def resident_mib() -> float:
+    """Memory of this process that is not swapped out."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @contextlib.asynccontextmanager
