@@ -22,9 +22,9 @@ from pathlib import Path
 from ns_eval.client import Client
 from ns_eval.endpoint import Endpoint
 from ns_eval.grading import Grader
-from ns_eval.loop import Places, Work, generate, places_for
-from ns_eval.prompts import load
-from ns_eval.records import Question, Sample, Sampling
+from ns_eval.loop import Places, Shelf, Work, generate, places_for
+from ns_eval.prompts import load, request
+from ns_eval.records import Generation, Question, Sample, Sampling
 from ns_eval.rundir import SeedFile
 
 SIMSERVER = Path(__file__).parent.parent / "tests" / "peers" / "simserver.py"
@@ -33,9 +33,7 @@ SIMSERVER = Path(__file__).parent.parent / "tests" / "peers" / "simserver.py"
 class Silent:
     """Nobody watches."""
 
-    def start(self, works: object) -> None: ...
-
-    def sample(self, work: Work, sample: Sample) -> None: ...
+    def sample(self, sample: Sample) -> None: ...
 
 
 @contextmanager
@@ -61,25 +59,22 @@ def ask(url: str, method: str = "GET") -> dict[str, float]:
 
 async def run(url: str, questions: int, seeds: int, places: Places) -> float:
     """Wall seconds of the whole loop, from the first file to the last."""
-    names = range(questions)
     with tempfile.TemporaryDirectory() as folder:
         async with (
             Client(Endpoint(f"{url}/v1", "sim")) as client,
             Grader({"_target_": "judges.symbolic.SymbolicJudge"}, workers=1) as grader,
         ):
-            work = Work(
-                benchmark="simulated",
-                folder=Path(folder),
-                questions=[Question(f"q{i}", f"What is {i}?", "1") for i in names],
-                prompt=load("generic/math"),
-                sampling=Sampling(temperature=0.7),
-                greedy=Sampling(),
-                timeout_s=600,
-                grader=grader,
-                files={seed: SeedFile(Path(folder), seed) for seed in range(seeds)},
-            )
+            prompt = load("generic/math")
+
+            async def answer(question: Question, seed: int | None) -> Generation:
+                return await client.complete(request(prompt, question, seed, Sampling(0.7)), timeout_s=600)
+
+            questions_asked = [Question(f"q{i}", f"What is {i}?", "1") for i in range(questions)]
+            files: dict[int | None, SeedFile] = {seed: SeedFile(Path(folder), seed) for seed in range(seeds)}
+            shelf = Shelf("simulated", questions_asked, files)
+            shelf.read()
             started = time.monotonic()
-            await generate([work], client.complete, places, Silent())
+            await generate([Work(shelf, answer, grader)], places, Silent())
             return time.monotonic() - started
 
 

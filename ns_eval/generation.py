@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from ns_eval import runs, servers
 from ns_eval.client import Client
 from ns_eval.config import ServerConfig
 from ns_eval.grading import Grader
-from ns_eval.loop import Work, generate, places_for
+from ns_eval.loop import Answer, Places, Shelf, Work, generate, places_for
 from ns_eval.progress import Progress
-from ns_eval.records import Json
+from ns_eval.prompts import request
+from ns_eval.records import Generation, Json, Question
 from ns_eval.rundir import SeedFile
 from ns_eval.runs import BenchmarkRun
 
@@ -52,35 +53,50 @@ def _decoded(declared: type, value: object) -> object:
 
 
 async def _answer(share: Share) -> None:
-    chat = all(run.prompt.template is None for run in share.runs)
     async with contextlib.AsyncExitStack() as opened:
         progress = await opened.enter_async_context(Progress(share.progress))
-        graders = {
-            _key(spec): await opened.enter_async_context(Grader(spec, workers=share.grading_workers))
-            for spec in {_key(run.judge): run.judge for run in share.runs}.values()
-        }
-        works = [_work(run, graders[_key(run.judge)]) for run in share.runs]
-        serving = servers.serving(share.server, share.model, share.server_log, path=share.path, chat=chat)
-        running = await opened.enter_async_context(serving)
-        places = places_for(running.slots, share.max_concurrent_requests)
-        client = Client(running.endpoint, alive=running.alive, on_limited=lambda _: places.slower())
-        await opened.enter_async_context(client)
-        progress.retries = client.counters.retries.total
-        await generate(works, client.complete, places, progress)
+        shelves = [_shelf(run) for run in share.runs]
+        progress.start(shelves)
+        # A finished run starts neither a server nor graders.
+        if any(shelf.waiting.total() for shelf in shelves):
+            places, works = await _start(share, shelves, opened, progress)
+            await generate(works, places, progress)
 
 
-def _work(run: BenchmarkRun, grader: Grader) -> Work:
-    return Work(
-        benchmark=run.name,
-        folder=run.folder,
-        questions=runs.questions_of(run),
-        prompt=run.prompt,
-        sampling=run.sampling,
-        greedy=run.greedy,
-        timeout_s=run.timeout_s,
-        grader=grader,
-        files={seed: SeedFile(run.folder, seed) for seed in run.seeds},
-    )
+def _shelf(run: BenchmarkRun) -> Shelf:
+    shelf = Shelf(run.name, runs.questions_of(run), {seed: SeedFile(run.folder, seed) for seed in run.seeds})
+    shelf.read()
+    return shelf
+
+
+async def _start(
+    share: Share, shelves: Sequence[Shelf], opened: contextlib.AsyncExitStack, progress: Progress
+) -> tuple[Places, list[Work]]:
+    """Starts graders and the server, and says how much the server takes and who answers what."""
+    graders = {
+        key: await opened.enter_async_context(Grader(spec, workers=share.grading_workers))
+        for key, spec in {_key(run.judge): run.judge for run in share.runs}.items()
+    }
+    chat = all(run.prompt.template is None for run in share.runs)
+    serving = servers.serving(share.server, share.model, share.server_log, path=share.path, chat=chat)
+    running = await opened.enter_async_context(serving)
+    places = places_for(running.slots, share.max_concurrent_requests)
+    client = Client(running.endpoint, alive=running.alive, on_limited=lambda _: places.slower())
+    await opened.enter_async_context(client)
+    progress.sampling(client.counters.retries.total)
+    return places, [
+        Work(shelf, _asking(run, client), graders[_key(run.judge)]) for run, shelf in zip(share.runs, shelves, strict=True)
+    ]
+
+
+def _asking(run: BenchmarkRun, client: Client) -> Answer:
+    """One request a sample, with its own seed."""
+
+    async def answer(question: Question, seed: int | None) -> Generation:
+        sampling = run.greedy if seed is None else run.sampling
+        return await client.complete(request(run.prompt, question, seed, sampling), timeout_s=run.timeout_s)
+
+    return answer
 
 
 def _key(spec: Mapping[str, Json]) -> str:

@@ -6,19 +6,17 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
-from ns_eval.prompts import Prompt, request
 from ns_eval.queue import Queue
-from ns_eval.records import Generation, Question, Request, Sample, Sampling, Status, Verdict
+from ns_eval.records import Generation, Question, Sample, Status, Verdict
 from ns_eval.rundir import SeedFile
 
 
-class Ask(Protocol):
-    """What the loop needs of a client: an answer, or a Generation with `error`."""
+class Answer(Protocol):
+    """How one sample is asked for: one request, or many where code is run in between. A failure is recorded."""
 
-    async def __call__(self, request: Request, *, timeout_s: float) -> Generation: ...
+    async def __call__(self, question: Question, seed: int | None) -> Generation: ...
 
 
 class Grade(Protocol):
@@ -28,31 +26,51 @@ class Grade(Protocol):
 
 
 class Watcher(Protocol):
-    """Who wants to know how far it is: `start` once the files are read, `sample` for each that is written."""
+    """Who wants to know of each sample that is written."""
 
-    def start(self, works: Sequence[Work]) -> None: ...
-
-    def sample(self, work: Work, sample: Sample) -> None: ...
+    def sample(self, sample: Sample) -> None: ...
 
 
 @dataclass(slots=True)
-class Work:
-    """One benchmark as one job runs it. `sampling` is that of the seeds, `greedy` that of output.jsonl."""
+class Shelf:
+    """One benchmark on disk as one job fills it: the file of each seed, and how many samples each still waits for."""
 
     benchmark: str
-    folder: Path
     questions: Sequence[Question]
-    prompt: Prompt
-    sampling: Sampling
-    greedy: Sampling
-    timeout_s: float
-    grader: Grade
     files: Mapping[int | None, SeedFile]
     waiting: Counter[int | None] = field(default_factory=Counter)
 
     @property
     def names(self) -> list[str]:
         return [question.id for question in self.questions]
+
+    def read(self) -> None:
+        """Learns what is there. A file whose last sample is there is finished: a kill can fall before the renaming."""
+        for seed, file in self.files.items():
+            file.read()
+            self.waiting[seed] = len(file.left(self.names))
+            if not self.waiting[seed]:
+                file.finish(self.names)
+
+    def put(self, sample: Sample) -> None:
+        """Writes one sample; the last one finishes its file."""
+        self.files[sample.seed].append(sample)
+        self.waiting[sample.seed] -= 1
+        if not self.waiting[sample.seed]:
+            self.files[sample.seed].finish(self.names)
+
+    def close(self) -> None:
+        for file in self.files.values():
+            file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A shelf, who answers its questions and who grades them."""
+
+    shelf: Shelf
+    answer: Answer
+    grader: Grade
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +81,7 @@ class _Item:
 
     @property
     def key(self) -> tuple[str, str]:
-        return self.work.benchmark, self.question.id
+        return self.work.shelf.benchmark, self.question.id
 
 
 class Places:
@@ -96,7 +114,7 @@ def places_for(slots: int | None, most: int) -> Places:
     return Places(most if slots is None else min(most, slots + max(1, slots // 8)))
 
 
-async def generate(works: Sequence[Work], ask: Ask, places: Places, watcher: Watcher) -> None:
+async def generate(works: Sequence[Work], places: Places, watcher: Watcher) -> None:
     """Asks and grades every sample that is not on disk; each is written the moment it is graded.
 
     One bad sample never ends the run: it is recorded as an error. A fault that concerns every request does.
@@ -104,26 +122,18 @@ async def generate(works: Sequence[Work], ask: Ask, places: Places, watcher: Wat
     Raises:
         ServerError: the server is gone, refuses the key or does not know the model. What is written stays.
     """
-    queue = _queue(works)
-    watcher.start(works)
-    for work in works:
-        for seed in work.files:
-            # A process killed between its last line and the renaming left files that only need to be finished.
-            _finish_if_complete(work, seed)
     try:
-        await _Run(queue, ask, places, watcher).drive()
+        await _Run(_queue(works), places, watcher).drive()
     finally:
         for work in works:
-            for file in work.files.values():
-                file.close()
+            work.shelf.close()
 
 
 class _Run:
     """The state of one `generate`."""
 
-    def __init__(self, queue: Queue[_Item], ask: Ask, places: Places, watcher: Watcher) -> None:
+    def __init__(self, queue: Queue[_Item], places: Places, watcher: Watcher) -> None:
         self._queue = queue
-        self._ask = ask
         self._places = places
         self._watcher = watcher
         self._running: set[asyncio.Task[None]] = set()
@@ -161,8 +171,7 @@ class _Run:
         """One sample, from the prompt to the line on disk. Its place is free as soon as the answer is there."""
         work, question, seed = item.work, item.question, item.seed
         try:
-            sampling = work.greedy if seed is None else work.sampling
-            generation = await self._ask(request(work.prompt, question, seed, sampling), timeout_s=work.timeout_s)
+            generation = await work.answer(question, seed)
         finally:
             self._places.used -= 1
             self._wake.set()
@@ -172,33 +181,24 @@ class _Run:
             self._places.answered()
             verdicts = (await work.grader.grade(question, generation),)
         sample = Sample(question, seed, status_of(generation, verdicts), generation, verdicts)
-        work.files[seed].append(sample)
-        self._watcher.sample(work, sample)
-        work.waiting[seed] -= 1
-        _finish_if_complete(work, seed)
+        work.shelf.put(sample)
+        self._watcher.sample(sample)
 
 
 def _queue(works: Sequence[Work]) -> Queue[_Item]:
     queue: Queue[_Item] = Queue()
     for work in works:
-        asked: dict[str, list[int | None]] = {name: [] for name in work.names}
-        for seed, file in work.files.items():
-            file.read()
-            left = file.left(work.names)
-            work.waiting[seed] = len(left)
-            for name in left:
+        shelf = work.shelf
+        asked: dict[str, list[int | None]] = {name: [] for name in shelf.names}
+        for seed, file in shelf.files.items():
+            for name in file.left(shelf.names):
                 asked[name].append(seed)
-        for question in work.questions:
+        for question in shelf.questions:
             items = [_Item(work, question, seed) for seed in asked[question.id]]
-            lines = (file.lines.get(question.id) for file in work.files.values())
+            lines = (file.lines.get(question.id) for file in shelf.files.values())
             known = [line.tokens for line in lines if line and line.tokens and line.status != "error"]
-            queue.add((work.benchmark, question.id), items, known)
+            queue.add((shelf.benchmark, question.id), items, known)
     return queue
-
-
-def _finish_if_complete(work: Work, seed: int | None) -> None:
-    if not work.waiting[seed]:
-        work.files[seed].finish(work.names)
 
 
 def status_of(generation: Generation, verdicts: Sequence[Verdict]) -> Status:

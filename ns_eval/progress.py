@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from ns_eval.files import replacing
-from ns_eval.loop import Work
+from ns_eval.loop import Shelf
 from ns_eval.records import Sample
 
 logger = logging.getLogger(__name__)
@@ -109,21 +109,25 @@ class Progress:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.retries: Callable[[], int] = lambda: 0
+        self._retries: Callable[[], int] = lambda: 0
         self._counts = _Counts()
         self._stage = "starting the server"
         self._started = time.monotonic()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, works: Sequence[Work]) -> None:
-        self._stage, self._started = "sampling", time.monotonic()
-        for work in works:
-            for seed in work.files:
-                self._counts.total += len(work.questions)
-                self._counts.before += len(work.questions) - work.waiting[seed]
+    def start(self, shelves: Sequence[Shelf]) -> None:
+        """Counts what there is to do."""
+        for shelf in shelves:
+            whole = len(shelf.files) * len(shelf.questions)
+            self._counts.total += whole
+            self._counts.before += whole - shelf.waiting.total()
         self._counts.done = self._counts.before
 
-    def sample(self, work: Work, sample: Sample) -> None:
+    def sampling(self, retries: Callable[[], int]) -> None:
+        """The server is there: the clock of tokens a second starts."""
+        self._retries, self._stage, self._started = retries, "sampling", time.monotonic()
+
+    def sample(self, sample: Sample) -> None:
         counts = self._counts
         counts.done += 1
         counts.tokens += sample.generation.completion_tokens or 0
@@ -136,7 +140,7 @@ class Progress:
 
     def snapshot(self) -> Snapshot:
         values = {name: getattr(self._counts, name) for name in _Counts.__slots__}
-        return Snapshot(stage=self._stage, retries=self.retries(), seconds=time.monotonic() - self._started, **values)
+        return Snapshot(stage=self._stage, retries=self._retries(), seconds=time.monotonic() - self._started, **values)
 
     async def __aenter__(self) -> Progress:
         self._task = asyncio.create_task(self._keep_writing())
