@@ -152,7 +152,7 @@ def _by_phrase(text: str) -> str | None:
 def _bare(text: str) -> str | None:
     """A whole text that is nothing but an answer: one short line."""
     text = text.strip()
-    return text if text and len(text) <= LONGEST_BARE and "\n" not in text else None
+    return text if text and len(text) <= LONGEST_BARE and "\n" not in text and "\\boxed" not in text else None
 
 
 def _last_letter(text: str) -> str | None:

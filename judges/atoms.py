@@ -61,6 +61,7 @@ _NEVER_START = {
     "**",
 }
 _MATRICES = re.compile(r"(?:[pbBvV]?(?:small)?matrix\*?|array|[pbv]?smallmatrix)")
+_NUMERALS = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10"}
 # Letters that, before a bracket, name a function rather than a factor.
 _CALLED = set("fghFGHPO")
 
@@ -68,6 +69,8 @@ _CALLED = set("fghFGHPO")
 def starts(reader: Reader) -> bool:
     """Whether the next token begins a factor, so that a multiplication without a sign goes on."""
     token = reader.next
+    if token.kind == "[" and reader.open_end:
+        return False
     if token.kind in ("num", "word", "text", "(", "[", "{"):
         return token.kind != "num" or reader.tokens[reader.at - 1].kind not in ("num",)
     if token.kind == "|":
@@ -149,6 +152,7 @@ def _based(reader: Reader, digits: str) -> Node:
         text = base.text
     if grouped:
         reader.expect("}")
+    text = _NUMERALS.get(text.casefold(), text)
     if base.kind not in ("num", "word", "text") or "." in text:
         raise Unreadable("a subscript of a numeral")
     return ("base", digits, text)
@@ -230,12 +234,14 @@ def _bracketed(reader: Reader, opening: str) -> Node:
     if opening == r"\{" and reader.skip(r"\}"):
         return ("set", ())
     outer, reader.absolute = reader.absolute, 0
+    reader.open_end = opening == "]"
     items = [reader.relation()]
     while reader.skip(",", ";"):
         if reader.next.kind in (")", "]", "}", r"\}"):
             break
         items.append(reader.relation())
     reader.absolute = outer
+    reader.open_end = False
     close = reader.take().kind
     if opening == r"\{":
         if close != r"\}":
@@ -375,7 +381,7 @@ def _accented(reader: Reader, name: str) -> Node:
         raise Unreadable(f"\\{name} over a formula")
     label = "".join(factor[1] for factor in letters[1])
     plain = name in ("overline", "vec", "overrightarrow", "mathbf", "boldsymbol", "overarc", "wideparen") and label.isupper()
-    return subscripted(reader, label if plain else f"{label}~{name}")
+    return inner if plain else subscripted(reader, f"{label}~{name}")
 
 
 def _label(reader: Reader) -> str:

@@ -31,6 +31,10 @@ def compare(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
         return _matrices(gold, given, options)
     if gold[0] in _GROUPS or given[0] in _GROUPS:
         return _groups(gold, given, options)
+    if gold[0] == "word" or given[0] == "word":
+        return False, "an open list"
+    if gold[0] == given[0] == "neg":
+        gold, given = gold[1], given[1]
     if gold[0] == "base" or given[0] == "base":
         return _bases(gold, given, options)
     if gold[0] == "ratio" and given[0] == "ratio":
@@ -257,9 +261,7 @@ def _tuple_and_list(gold: Node, given: Node, options: SymbolicOptions) -> Decisi
     sequence, other = (gold, given) if gold[0] == "seq" else (given, gold)
     if other[0] == "list" and all(item[0] == "seq" for item in other[1]):
         return False, "one tuple against several"
-    plain = sequence[1] + sequence[2] == "()" or (
-        sequence is given and sequence[1] + sequence[2] == "[]" and len(other[1]) != 2
-    )
+    plain = sequence[1] + sequence[2] == "()" or (sequence[1] + sequence[2] == "[]" and len(other[1]) != 2)
     if other[0] == "set" or not plain:
         return False, "tuple against set"
     ours, theirs = (sequence[3], other[1]) if sequence is gold else (other[1], sequence[3])

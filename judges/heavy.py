@@ -47,7 +47,7 @@ def _parsed(text: str) -> Any:
     value = found[0]
     if getattr(value, "is_number", False) and getattr(value, "is_Atom", False) and not _PLAIN_NUMBER.fullmatch(text):
         return None
-    if "_" in text and not _names(value):
+    if "_" in text and getattr(value, "is_Atom", False):
         return None
     return value
 

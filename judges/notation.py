@@ -45,7 +45,7 @@ def _character_table() -> dict[int, str]:
 _TABLE = _character_table()
 _RAISED = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
 _LOWERED = re.compile(f"[{''.join(_SUBSCRIPTS)}]+")
-_ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 _FONT = r"\\(?:math(?:rm|bf|it|sf|tt|cal|scr|normal|bb)|boldsymbol|bm|pmb|operatorname\*?|displaystyle|textstyle|mathop|ensuremath|phantom)"
 _TEXT_COMMAND = r"\\(?:text(?:rm|bf|it|sf|tt|sc|normal|up|md)?|mbox|hbox|mathrm|textnormal|bf|rm|it|operatorname\*?)"
@@ -62,11 +62,13 @@ _BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
 _THIN_JOIN = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\!,|,\s*\\!\s*)(?=\s*\d{3})\s*")
 _THIN_GROUPS = re.compile(r"(?<![\d.])\d{1,3}(?:(?:\\[,!;:]|\\ |~)\s*\d{3})+(?!\d)")
 _SPACING = re.compile(
-    r"(?<!\\)\\[,;:! ]|\\q?quad(?![A-Za-z])|\\(?:hspace|vspace|hskip)\*?\s*\{[^{}]*\}|~|\\(?:thinspace|enspace|space|nobreakspace)(?![A-Za-z])"
+    r"(?<!\\)\\[,;:! ]|\\q?quad|\\(?:hspace|vspace|hskip)\*?\s*\{[^{}]*\}|~|\\(?:thinspace|enspace|space|nobreakspace)(?![A-Za-z])"
 )
 _SPACE = re.compile(r"\s+")
 _MARKDOWN = re.compile(r"^(\*{1,3}|_{2,3}|`{1,3}|\"|“|')(.*?)\1(\.?)$", re.DOTALL)
 _SIMPLE = re.compile(r"[\w\s+\-*/^().,=<>!:\[\]|';]*", re.ASCII)
+_UNIT_LETTERS = set("mgshLlVAWJNKCF")
+_NUMBER_BEFORE = re.compile(r"[\d}](?:\\[,;:! ]|[\s~])*$")
 _JOINING_WORD = {"and": ",", "or": ",", ",and": ",", "and,": ",", ", and": ",", ", or": ",", "&": ",", ";": ";", ",": ","}
 
 
@@ -131,7 +133,8 @@ def _text(match: re.Match[str]) -> str:
     bare = content.strip(" .")
     if bare.lower() in _JOINING_WORD:
         return f" {_JOINING_WORD[bare.lower()]} "
-    if "operatorname" in match[0][:14] or not re.search(r"[A-Za-z]{2}", bare):
+    unit = bare in _UNIT_LETTERS and _NUMBER_BEFORE.search(match.string, 0, match.start())
+    if "operatorname" in match[0][:14] or not (unit or re.search(r"[A-Za-z]{2}|[A-Za-z]/[A-Za-z]", bare)):
         return f" {bare}" if bare[:1].isalpha() else bare
     return f" {TEXT_OPEN}{bare}{TEXT_CLOSE} "
 

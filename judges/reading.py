@@ -31,6 +31,8 @@ _JOINS = {r"\cup": "cup", r"\bigcup": "cup", r"\cap": "cap", r"\setminus": "setm
 _TIMES = {"*", r"\cdot", r"\times", r"\ast", r"\cdotp"}
 _OVER = {"/", r"\div"}
 _SEPARATORS = {",", r"\&"}
+_DOTS = {"...", r"\dots", r"\ldots", r"\cdots", r"\dotsc"}
+_ENDS = {",", ";", "end", ")", "]", r"\}"}
 
 
 class Reader:
@@ -41,6 +43,7 @@ class Reader:
         self.at = 0
         self.depth = 0
         self.absolute = 0
+        self.open_end = False  # within ]a, b[ the sign [ closes
 
     # What atoms.py needs too.
 
@@ -92,6 +95,10 @@ class Reader:
         self.depth += 1
         if self.depth > DEEPEST:
             raise Unreadable("nested too deep")
+        if self.next.kind in _DOTS and self.tokens[self.at + 1].kind in _ENDS:
+            self.take()
+            self.depth -= 1
+            return ("word", "...")
         if self.next.kind in (r"\approx", r"\sim", "="):  # "≈ 3", "= 3"
             self.take()
         nodes, signs = [self.join()], []

@@ -22,8 +22,10 @@ _ABOUT = re.compile(r"^(?:approximately|approx\.?|about|roughly|exactly|equals|o
 _BASE_WORD = re.compile(r"^([0-9A-Fa-f]+)\s*\(?\s*(?:\x02)?\(?(?:in )?base[- ]?(\d+)\)?(?:\x03)?\s*\)?$", re.IGNORECASE)
 _LETTERED_BASE = re.compile(r"^(\d*[A-F][0-9A-F]*)_\{?(1[1-6])\}?$")
 _REPEATED = re.compile(r"^(-?\d*\.\d*?)(\d{1,3})\2{2,}\.\.\.$|^(-?\d*\.\d*?)(\d)\4{2,}\s*\\(?:dots|ldots|cdots)$")
+_ORDINAL = re.compile(r"(\d+)\s*(?:\^\s*\{?\s*)?\x02?(?:st|nd|rd|th)\x03?\s*\}?")
+_CUT_OFF = re.compile(r"(-?\d+\.\d+)\s*(?:\.\.\.|\\[lc]?dots)")
 _DOTTED = re.compile(r"(\.\d*)\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?")
-_LETTER = re.compile(r"^[\s({\[\x02]*([A-Ja-j])[\s)}\]\x03]*(?:[).:,][\s)}\]\x03]*.*)?$", re.DOTALL)
+_LETTER = re.compile(r"^[\s({\[\x02]*([A-Ja-j])[\s)}\]\x03]*(?:[).:][\s)}\]\x03]*.*)?$", re.DOTALL)
 _LETTER_WORD = re.compile(
     r"^(?:\x02\s*)?(?:option|choice|answer)\s*(?:is\s*)?:?\s*\(?([A-Ja-j])\)?\b[\s).\x03]*$", re.IGNORECASE
 )
@@ -105,6 +107,8 @@ def _one_number(core: str, decimal_comma: bool) -> str:
         return f"{match[1]}_{{{match[2]}}}"
     if match := _REPEATED.match(core):
         return f"{match[1] or match[3]}\\overline{{{match[2] or match[4]}}}"
+    if match := _ORDINAL.fullmatch(core) or _CUT_OFF.fullmatch(core):
+        return match[1]
     if "\\dot" in core and "\\dots" not in core:
         core = _DOTTED.sub(lambda m: f"{m[1]}\\overline{{{m[2]}{m[3] or ''}{m[4] or ''}}}", core)
     if "," in core and not re.search(r"[(\[{;]|, ", core):

@@ -150,9 +150,16 @@ def _nodes(gold: Reading, given: Reading, options: SymbolicOptions) -> tuple[boo
     verdict, step = compare(ours, theirs, options)
     if verdict is not True:
         verdict, step = _with_percent(gold, given, options, (verdict, step))
+    if verdict is False and "degree" in (gold.unit, given.unit) and gold.unit != given.unit:
+        turned = [_radians(reading) if reading.unit == "degree" else reading.node for reading in (gold, given)]
+        verdict, step = compare(turned[0] or ours, turned[1] or theirs, options)
     if verdict is False and _bare_unit(given, gold):
         verdict, step = compare(ours, understand(given.normal.rpartition(" ")[0]).node or theirs, options)
     return verdict, step
+
+
+def _radians(reading: Reading) -> Node:
+    return ("mul", (reading.node, ("div", ("const", "pi"), ("num", Fraction(180)))))
 
 
 def _with_percent(

@@ -44,7 +44,7 @@ _MARKED = re.compile(
     re.DOTALL,
 )
 _WORDS = re.compile(
-    r"^(.*[\d)\]}!])\s*(/|\bper\b|-)?\s*([A-Za-z][A-Za-z.']*(?:(?:\s*/\s*|\s+|\s*-\s*|\s*\*\s*|\^\{?)[A-Za-z0-9.'}]+)*)$",
+    r"^(.*(?:[\d)\]}!]|\\pi))\s*(/|\bper\b|-)?\s*([A-Za-z][A-Za-z.']*(?:(?:\s*/\s*|\s+|\s*-\s*|\s*\*\s*|\^\{?)[A-Za-z0-9.'}]+)*)$",
     re.DOTALL,
 )
 _SPELT = re.compile(r"\^\s*\{?\s*(\\circ|\\degree)\s*\}?\s*$|\\degrees?\s*$|\\circ\s*$")

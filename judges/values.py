@@ -88,11 +88,19 @@ def _stands_for(decimal: tuple[Fraction, int, int], node: Node, exact_form: Form
     if exact is None:
         return False
     difference = abs(exact - value)
-    if digits >= _DOUBLE_DIGITS and difference <= _DOUBLE_NOISE * abs(exact):
+    if digits >= _DOUBLE_DIGITS and difference <= _DOUBLE_NOISE * abs(exact) and _is_double(value):
         return True
     last_place = Fraction(1, 10) ** places
     ends_before = exact_form.number is not None and (exact / last_place).denominator == 1
     return difference < last_place and not ends_before
+
+
+def _is_double(value: Fraction) -> bool:
+    """Whether a decimal is what Python prints for a double: only then may its last digits be noise."""
+    try:
+        return Fraction(repr(float(value))) == value
+    except OverflowError:
+        return False
 
 
 def _rational(node: Node, exact_form: Form) -> Fraction | None:
