@@ -1,0 +1,249 @@
+"""The per-question table: every printed number is made of it and of nothing else.
+
+`samples` turns the scores table into flat arrays, one entry a sample; `per_question` reduces one score of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ns_eval.errors import DataError
+from ns_eval.scores import Scores
+from ns_eval.scores.columns import codes, floats, integers
+from summarize.at_k import Votes, best_of_k, majority_at_k, none_of_k, pass_at_k
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Integers: TypeAlias = npt.NDArray[np.int64]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+# Seeds count from 0; the greedy answer has none.
+GREEDY = -1
+_ATTEMPT_WITHOUT_ANSWER = ("truncated", "no_answer", "filtered")
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Flat arrays over samples, ordered by question. `question` indexes `names`, `hashes`, `subsets` and `clusters`.
+
+    `values` holds one array a score: 1 right, 0 wrong, NaN where nobody judged; graded scores as they are. `classes` is
+    -1 without an answer; `silent` says that there is none although one was asked for (a benchmark of programs has none).
+    `tokens` is NaN where unknown.
+    """
+
+    names: tuple[str, ...]
+    hashes: tuple[str, ...]
+    subsets: tuple[str | None, ...]
+    clusters: tuple[str, ...]
+    question: Integers
+    seed: Integers
+    status: npt.NDArray[np.str_]
+    classes: Integers
+    silent: Flags
+    values: Mapping[str, Floats]
+    graded: frozenset[str]
+    tokens: Floats
+
+    @property
+    def count(self) -> int:
+        return len(self.names)
+
+    def where(self, keep: Flags) -> Samples:
+        """The samples of a mask; questions keep their numbers."""
+        return Samples(
+            self.names,
+            self.hashes,
+            self.subsets,
+            self.clusters,
+            self.question[keep],
+            self.seed[keep],
+            self.status[keep],
+            self.classes[keep],
+            self.silent[keep],
+            {name: value[keep] for name, value in self.values.items()},
+            self.graded,
+            self.tokens[keep],
+        )
+
+    def only(self, chosen: Flags) -> Samples:
+        """The questions of a mask, numbered anew."""
+        number = np.cumsum(chosen) - 1
+        kept = self.where(chosen[self.question])
+        places = np.flatnonzero(chosen)
+        return Samples(
+            tuple(self.names[at] for at in places),
+            tuple(self.hashes[at] for at in places),
+            tuple(self.subsets[at] for at in places),
+            tuple(self.clusters[at] for at in places),
+            number[kept.question],
+            kept.seed,
+            kept.status,
+            kept.classes,
+            kept.silent,
+            kept.values,
+            kept.graded,
+            kept.tokens,
+        )
+
+
+def samples(scores: Scores) -> Samples:
+    """The flat arrays of a scores table, with `both_correct` and `any_correct` where there are several judges.
+
+    A sample whose request failed is missing for every score. One that ended without an answer is an attempt: where the
+    judge did not get to see it, it is wrong, not missing (stats.md section 7).
+
+    Raises:
+        DataError: a score that is not finite; names the question.
+    """
+    table = scores.table
+    question, names = codes(table["question_id"])
+    order = np.argsort(question, kind="stable")
+    question = question[order]
+    first = order[np.searchsorted(question, np.arange(len(names)))]
+    status_codes, statuses = codes(table["status"])
+    status = np.array(statuses, dtype=np.str_)[status_codes[order]]
+    classes = integers(table["answer_class"])[order]
+    values = _values(scores, order, status, classes)
+    for name, value in values.items():
+        if np.isinf(value).any():
+            raise DataError(f"question `{names[question[np.isinf(value)][0]]}`: {name} is not finite")
+    per_question = {name: _texts(scores, name, first) for name in ("question_hash", "subset", "cluster")}
+    return Samples(
+        names=tuple(names),
+        hashes=tuple(text or "" for text in per_question["question_hash"]),
+        subsets=tuple(per_question["subset"]),
+        clusters=tuple(text or name for text, name in zip(per_question["cluster"], names, strict=True)),
+        question=question,
+        seed=integers(table["seed"], null=GREEDY)[order],
+        status=status,
+        classes=classes,
+        silent=(classes < 0) & ((status != "ok") | (classes >= 0).any()),
+        values=values,
+        graded=frozenset(name for name in values if name.startswith("score_")),
+        tokens=floats(table["completion_tokens"])[order],
+    )
+
+
+def _texts(scores: Scores, name: str, rows: Integers) -> list[str | None]:
+    code, texts = codes(scores.table[name])
+    return [texts[at] if at >= 0 else None for at in code[rows]]
+
+
+def _values(scores: Scores, order: Integers, status: npt.NDArray[np.str_], classes: Integers) -> dict[str, Floats]:
+    failed = status == "error"
+    without = np.isin(status, _ATTEMPT_WITHOUT_ANSWER) & (classes < 0)
+    values: dict[str, Floats] = {}
+    for name in scores.table.column_names:
+        if name.endswith("_correct"):
+            value = floats(scores.table[name])[order]
+            value[without & np.isnan(value)] = 0.0
+        elif name.startswith("score_"):
+            value = floats(scores.table[name])[order]
+        else:
+            continue
+        value[failed] = np.nan
+        values[name] = value
+    verdicts = [value for name, value in values.items() if name.endswith("_correct")]
+    if len(verdicts) > 1:
+        values["both_correct"] = _all_of(verdicts)
+        values["any_correct"] = 1.0 - _all_of([1.0 - value for value in verdicts])
+    return {name: values[name] for name in sorted(values, key=_place)}
+
+
+def _place(name: str) -> tuple[bool, int]:
+    """Verdicts before graded scores, in source 003's order of columns."""
+    known = ("symbolic_correct", "judge_correct", "both_correct", "any_correct")
+    return name.startswith("score_"), known.index(name) if name in known else 1
+
+
+def _all_of(verdicts: Sequence[Floats]) -> Floats:
+    """Three-valued and: one false is false; else one missing is missing; else true."""
+    return np.where(np.any([value == 0.0 for value in verdicts], axis=0), 0.0, np.sum(verdicts, axis=0) / len(verdicts))
+
+
+@dataclass(frozen=True, slots=True)
+class PerQuestion:
+    """One score of every question. `n` scored samples, `mean` of them (NaN for n = 0), `right` their sum.
+
+    `passed`, `voted` and `silent` have shape (questions, most samples + 1) and are indexed by k, NaN for k > n: pass@k (the
+    expected maximum for graded scores), majority@k (all NaN for those), and P(none of k has an answer). `mixed` counts the
+    answer classes on which the judge contradicts itself.
+    """
+
+    n: Integers
+    mean: Floats
+    variance: Floats
+    passed: Floats
+    voted: Floats
+    silent: Floats
+    unanswered: Integers
+    mixed: Integers
+
+
+def per_question(found: Samples, score: str) -> PerQuestion:
+    """Reduces one score. Samples that nobody judged do not take part: they lower n."""
+    value = found.values[score]
+    scored = ~np.isnan(value)
+    question, value, classes = found.question[scored], value[scored], found.classes[scored]
+    n = np.bincount(question, minlength=found.count)
+    right = np.bincount(question, weights=value, minlength=found.count)
+    unanswered = np.bincount(question[found.silent[scored]], minlength=found.count)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = right / n
+        squares = np.bincount(question, weights=(value - mean[question]) ** 2, minlength=found.count)
+        variance = np.where(n > 1, squares / (n - 1), np.nan)
+    shape = (found.count, int(n.max(initial=0)) + 1)
+    passed, voted, silent = (np.full(shape, np.nan) for _ in range(3))
+    mixed = np.zeros(found.count, np.int64)
+    for size in np.unique(n[n > 0]):
+        rows = np.flatnonzero(n == size)
+        silent[rows, : size + 1] = none_of_k(size, size - unanswered[rows])
+        if score in found.graded:
+            passed[rows, : size + 1] = [best_of_k(value[question == row], value[question == row]) for row in rows]
+        else:
+            passed[rows, : size + 1] = pass_at_k(size, right[rows].astype(np.int64))
+    if score not in found.graded and (classes >= 0).any():
+        tables, mixed = votes(question, classes, value, unanswered)
+        _vote(voted, n, tables)
+    return PerQuestion(n, mean, variance, passed, voted, silent, unanswered, mixed)
+
+
+def _vote(voted: Floats, n: Integers, tables: Sequence[Votes]) -> None:
+    """Fills majority@k; questions with the same vote table are computed once."""
+    alike: dict[Votes, list[int]] = {}
+    for row, table in enumerate(tables):
+        alike.setdefault(table, []).append(row)
+    for size in np.unique(n[n > 0]):
+        chosen = [table for table in alike if table.n == size]
+        for table, expected in zip(chosen, majority_at_k(chosen), strict=True):
+            voted[alike[table], : size + 1] = expected
+
+
+def votes(question: Integers, classes: Integers, value: Floats, unanswered: Integers) -> tuple[list[Votes], Integers]:
+    """The vote table of every question, and how many of its classes hold verdicts of both kinds.
+
+    A class has one verdict, that of most of its samples; where they are even it is wrong.
+    """
+    count = len(unanswered)
+    voting = classes >= 0
+    if not voting.any():
+        return [Votes((), (), int(silent)) for silent in unanswered], np.zeros(count, np.int64)
+    width = int(classes.max()) + 1
+    key, place = np.unique(question[voting] * width + classes[voting], return_inverse=True)
+    sizes = np.bincount(place)
+    rights = np.bincount(place, weights=value[voting])
+    owner = key // width
+    conflicts = np.bincount(owner[(rights > 0) & (rights < sizes)], minlength=count)
+    grouped: list[list[tuple[int, bool]]] = [[] for _ in range(count)]
+    for at, size, verdict in zip(owner.tolist(), sizes.tolist(), (2 * rights > sizes).tolist(), strict=True):
+        grouped[at].append((size, verdict))
+    tables = []
+    for at, classes_of in enumerate(grouped):
+        ordered = sorted(classes_of, reverse=True)
+        tables.append(
+            Votes(tuple(size for size, _ in ordered), tuple(verdict for _, verdict in ordered), int(unanswered[at]))
+        )
+    return tables, conflicts
