@@ -89,7 +89,17 @@ class ServerConfig:
     ready_timeout_s: float = 1800.0
     """Seconds from the start to the first good answer."""
     health: str = ""
-    """A route that answers 200 while it lives; silent for five minutes, the server is restarted. Empty: not asked."""
+    """A route that answers while it lives. Empty: only its process is watched."""
+    health_timeout_s: float = 300.0
+    """Seconds without an answer there after which it is taken for hung and started again."""
+    restarts: int = 5
+    """How often within an hour it is started again when it ends by itself, before it is given up."""
+    restart_pause_s: float = 1.0
+    """Seconds before the first of these; doubled each time."""
+    entrypoint: str = ""
+    """The command line of a server of type generic."""
+    served_name: str = "{name}"
+    """The name under which it lists the model; {name} is ours, {folder} the last part of its path."""
     gpus: int | None = None
     """GPUs of the server on each node."""
     nodes: int = 1
@@ -118,10 +128,10 @@ class ServerConfig:
     """Request fields it honours; others in inference.extra_body are refused. Empty: not known, all are sent."""
     text_limit: bool = False
     """Its text route stops at 16 tokens unless it is given max_tokens."""
+    adapters: dict[str, str] = field(default_factory=dict)
+    """LoRA adapters to load: name -> folder."""
     adapter_args: dict[str, Any] = field(default_factory=dict)
-    """Options that load adapters, with {adapters} {rank} filled in; empty: it serves none."""
-    adapter_entry: str = "{name}={path}"
-    """One adapter among {adapters}."""
+    """Options that load adapters, with {adapters} {adapter_count} {adapter_rank} filled in; empty: it serves none."""
     adapter_model: str = "{name}"
     """The model name that asks for an adapter; {base} is the model's own."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ns_eval.config import ServerConfig
 from ns_eval.errors import UsageError
 from ns_eval.records import Json, Request, dumps
 
@@ -28,6 +29,18 @@ class Endpoint:
     extra: Mapping[str, Json] = field(default_factory=dict)
     context: int | None = None
     text_limit: bool = False
+
+
+def endpoint_of(server: ServerConfig, base_url: str, model: str) -> Endpoint:
+    """The dialect of a server type at an address."""
+    return Endpoint(
+        base_url=base_url,
+        model=model,
+        renames=server.renames,
+        neutral=server.neutral,
+        context=server.context,
+        text_limit=server.text_limit,
+    )
 
 
 def body(endpoint: Endpoint, request: Request, limit: int | None = None) -> bytes:
