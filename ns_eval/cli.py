@@ -92,9 +92,23 @@ def _dispatch(name: str, words: list[str]) -> int:
         return 0
     from ns_eval.compose import compose, overrides
 
-    given = overrides(schema, words, spellings)
+    given = overrides(schema, _at_mounts(schema, words), spellings)
     config = compose(schema, given, locate(command.layers)(given) if command.layers else ())
     return int(locate(command.run)(config) or 0)
+
+
+def _at_mounts(schema: type, words: list[str]) -> list[str]:
+    """The words with paths below a cluster's mounts moved to where they lie outside a container, said once."""
+    from ns_eval.config import field_types
+
+    if "cluster" not in field_types(schema):
+        return words
+    from ns_eval.clusters import of_words, translate
+
+    moved, note = translate(of_words(words), words)
+    if note:
+        print(note, file=sys.stderr)
+    return moved
 
 
 def _overview() -> str:

@@ -14,7 +14,7 @@ from ns_eval.config import BenchmarkConfig, load_yaml
 from ns_eval.errors import UsageError
 from ns_eval.grading import build_judge
 from ns_eval.options import EvalConfig
-from ns_eval.records import Json, Request, Sampling
+from ns_eval.records import Json, Sampling
 from ns_eval.resources import conf_file
 from ns_eval.runs import BenchmarkRun
 
@@ -49,11 +49,37 @@ def evaluation(config: EvalConfig, *, num_jobs: int) -> Plan:
     return Plan(output_dir, model, found, deal(found, num_jobs))
 
 
-def first_request(run: BenchmarkRun) -> Request:
-    """The request of the first question, for `--dry_run`."""
-    question = runs.questions_of(run)[0]
+def described(found: Plan, config: EvalConfig) -> str:
+    """The plan and the first request of each benchmark, for `--dry_run`."""
+    head = ("benchmark", "split", "questions", "seeds", "samples", "prompt", "judge")
+    rows = [head, *(_row(run) for run in found.runs)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += ["", f"model   {found.model} on {config.server_type}", f"output  {found.output_dir}"]
+    lines += [f"jobs    {len(found.shares)}", *(line for run in found.runs for line in _first_request(run))]
+    return "\n".join(lines)
+
+
+def _row(run: BenchmarkRun) -> tuple[str, ...]:
+    questions = str(run.rows) if run.upstream_rows is None else f"{run.rows} of {run.upstream_rows}"
+    seeds = ", ".join([*(["greedy"] if None in run.seeds else []), *_ranges([s for s in run.seeds if s is not None])])
+    judge = str(run.judge["_target_"]).rpartition(".")[2]
+    return run.name, run.split, questions, seeds, str(run.rows * len(run.seeds)), run.prompt.name, judge
+
+
+def _ranges(seeds: Sequence[int]) -> list[str]:
+    return [str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]}–{seeds[-1]}"] if seeds else []
+
+
+def _first_request(run: BenchmarkRun) -> list[str]:
     seed = run.seeds[0]
-    return prompts.request(run.prompt, question, seed, run.greedy if seed is None else run.sampling)
+    sampling = run.greedy if seed is None else run.sampling
+    asked = prompts.request(run.prompt, runs.questions_of(run)[0], seed, sampling)
+    parts = [("text", asked.text)] if asked.messages is None else [(m["role"], m["content"]) for m in asked.messages]
+    shown = {item.name: getattr(sampling, item.name) for item in dataclasses.fields(sampling)}
+    drawn = ", ".join(f"{name}={value}" for name, value in shown.items() if value not in (None, (), {}))
+    lines = ["", f"first request of {run.name}, {'greedy' if seed is None else f'seed {seed}'} ({drawn})"]
+    return [*lines, *(f"  {role}: {line}" for role, text in parts for line in str(text).splitlines())]
 
 
 def deal(found: Sequence[BenchmarkRun], num_jobs: int) -> tuple[tuple[BenchmarkRun, ...], ...]:

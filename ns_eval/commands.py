@@ -1,0 +1,117 @@
+"""One short function a command: plan, launch, say."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+from ns_eval import clusters, generation, launch, manifest, models, plan, rundir
+from ns_eval.clusters import ClusterConfig
+from ns_eval.config import build
+from ns_eval.generation import Share
+from ns_eval.job_files import logs_dir, progress_path
+from ns_eval.jobs import JobSpec
+from ns_eval.options import EvalConfig, PlaceConfig
+from ns_eval.plan import Plan
+from ns_eval.records import Json
+from ns_eval.resources import locate
+from ns_eval.rundir import Expected
+
+
+def evaluate(config: EvalConfig) -> int:
+    """`ns eval`: sample, grade, print the table."""
+    cluster = cluster_of(config)
+    found = plan.evaluation(config, num_jobs=_num_jobs(config, cluster))
+    if config.dry_run:
+        print(plan.described(found, config))
+        return 0
+    _prepare(config, found)
+    for run in found.runs:
+        seeds = f"{len(run.seeds)} seed{'' if len(run.seeds) == 1 else 's'}"
+        _say(f"{run.name}: {run.rows} questions × {seeds}, {config.model} on {config.server_type}")
+    submitted = launch.submit(
+        _jobs(config, found), cluster, found.output_dir, config_dir=config.config_dir, detach=config.detach
+    )
+    if config.detach:
+        _say(f"{len(submitted)} job{'s' * (len(submitted) > 1)} started; `ns status {config.output_dir}` follows them")
+        return 0
+    outcome = "done"
+    try:
+        launch.wait(submitted)
+    except BaseException as error:
+        outcome = type(error).__name__
+        raise
+    finally:
+        manifest.end(found.output_dir, outcome)
+    return _summarize(config, found)
+
+
+def cluster_of(config: PlaceConfig) -> ClusterConfig:
+    """The cluster that the command line names, its own partition, qos and time_min over the file's."""
+    cluster = clusters.load(
+        config.cluster, config.config_dir, partition=config.partition, qos=config.qos, time_min=config.time_min
+    )
+    for note in clusters.notes(cluster):
+        _say(note)
+    return cluster
+
+
+def _num_jobs(config: EvalConfig, cluster: ClusterConfig) -> int:
+    """One server takes everything here; on a cluster each benchmark gets a job."""
+    if config.num_jobs is not None:
+        return config.num_jobs
+    return 1 if cluster.executor == "local" else -1
+
+
+def _prepare(config: EvalConfig, found: Plan) -> None:
+    """The run folder as the jobs will find it: what is expected in each benchmark's folder, and this command's record."""
+    found.output_dir.mkdir(parents=True, exist_ok=True)
+    for run in found.runs:
+        if config.rerun_done:
+            rundir.set_aside(run.folder)
+        expected = Expected(run.name, run.rows, run.seeds, run.metric_type, run.settings, run.judge, run.upstream_rows)
+        rundir.expect(run.folder, expected, force=config.force)
+    benchmarks = {
+        run.name: {"split": run.split, "questions": run.fingerprint, "seeds": list(run.seeds)} for run in found.runs
+    }
+    manifest.begin(found.output_dir, dataclasses.asdict(config), benchmarks, models.identity(found.model))
+
+
+def _jobs(config: EvalConfig, found: Plan) -> list[JobSpec]:
+    names = ["generate"] if len(found.shares) == 1 else [f"generate-{number}" for number in range(len(found.shares))]
+    return [_job(config, found, number, name) for number, name in enumerate(names)]
+
+
+def _job(config: EvalConfig, found: Plan, number: int, name: str) -> JobSpec:
+    share = Share(
+        runs=found.shares[number],
+        model=config.model,
+        path=found.model,
+        server=config.server,
+        max_concurrent_requests=config.max_concurrent_requests,
+        grading_workers=config.grading_workers,
+        progress=progress_path(found.output_dir, name),
+        server_log=logs_dir(found.output_dir) / f"{name}.server.log",
+    )
+    return JobSpec(
+        name=name,
+        target="ns_eval.generation:main",
+        arguments=generation.arguments_of(share),
+        gpus=config.server.gpus or 0,
+        nodes=config.server.nodes,
+    )
+
+
+def _summarize(config: EvalConfig, found: Plan) -> int:
+    """The table of what this command asked, as `ns summarize_results` prints it."""
+    schema = locate("summarize.results:ResultsConfig")
+    values: dict[str, Json] = {
+        "results_dirs": [str(found.output_dir)],
+        "benchmarks": [run.name for run in found.runs],
+        "min_coverage": config.min_coverage,
+    }
+    return int(locate("summarize.results:main")(build(schema, values, "summarize_results")) or 0)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
