@@ -1,0 +1,107 @@
+"""What each job of a run is doing now, from what it says itself, from Slurm, and from this machine's processes."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from ns_eval import process_ids
+from ns_eval.job_files import JobState, Submitted, read_state, write_state
+from ns_eval.slurm_queue import Seen, Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """`state`: queued, starting, running, requeued, done, failed, stopped, blocked. `reason` says why, where there is a why.
+
+    `left_s` is the time until its limit. A blocked job will never start unless somebody acts.
+    """
+
+    job: Submitted
+    state: str
+    reason: str = ""
+    node: str = ""
+    left_s: int | None = None
+    own: JobState = field(default_factory=lambda: JobState(state="queued"))
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come of it by itself."""
+        return self.state in ("done", "failed", "stopped", "blocked")
+
+
+def current(jobs: Sequence[Submitted], watch: Watch) -> list[Current]:
+    """Every job, in order. What is found dead without having said so is recorded as failed, so that it stays known.
+
+    Raises:
+        JobError: Slurm cannot be asked.
+    """
+    own = {job.name: read_state(job.folder, job.name) for job in jobs}
+    ids = [job.job_id for job in jobs if job.executor == "slurm" and own[job.name].state not in ("done", "failed")]
+    seen = watch.look(ids) if ids else {}
+    found = []
+    for job in jobs:
+        now = _on_slurm(job, own[job.name], seen.get(job.job_id)) if job.executor == "slurm" else _here(job, own[job.name])
+        found.append(_recorded(now))
+    return found
+
+
+def _on_slurm(job: Submitted, own: JobState, seen: Seen | None) -> Current:
+    if own.state in ("done", "failed"):
+        return Current(job, own.state, own.error or "", own.host, None, own)
+    if seen is None:
+        # Slurm's memory is short, and young jobs reach the accounts late.
+        gone = own.state != "queued" and time.time() - own.started > 120
+        return (
+            Current(job, "failed", "Slurm no longer knows it", own.host, None, own)
+            if gone
+            else Current(job, own.state, own=own)
+        )
+    if seen.ended:
+        return Current(job, "stopped" if seen.state == "CANCELLED" else "failed", seen.ended, seen.node, None, own)
+    if seen.pending:
+        state = "blocked" if seen.never else ("requeued" if own.attempt else "queued")
+        return Current(job, state, seen.never or _waits(seen.reason), "", None, own)
+    state = "running" if own.state == "running" and own.attempt else "starting"
+    return Current(job, state, "" if seen.state == "RUNNING" else seen.state.lower(), seen.node, seen.left_s, own)
+
+
+def _waits(reason: str) -> str:
+    words = {
+        "None": "",
+        "Priority": "jobs of higher priority are before it (Priority)",
+        "Resources": "waits for free nodes (Resources)",
+        "Dependency": "waits for other jobs (Dependency)",
+        "BeginTime": "Slurm pauses two minutes before it starts a job again (BeginTime)",
+    }
+    return words.get(reason.strip("()"), reason)
+
+
+def _here(job: Submitted, own: JobState) -> Current:
+    if own.state in ("done", "failed", "stopped"):
+        return Current(job, own.state, own.error or "", own.host, None, own)
+    if own.state == "queued" and job.pid is None:
+        return Current(job, "queued", own=own)
+    pid, since = (own.pid, own.pid_started) if own.attempt else (job.pid, job.pid_started)
+    if own.host and own.host != socket.gethostname():
+        return Current(job, own.state, f"on {own.host}, seen from here by its files only", own.host, None, own)
+    if process_ids.alive(pid, since):
+        return Current(job, "running" if own.attempt else "starting", "", own.host, None, own)
+    return Current(job, "failed", "its process is gone", own.host, None, own)
+
+
+def _recorded(now: Current) -> Current:
+    """A job found dead gets its last word written for it, once; where the folder is not ours to write, it is only shown."""
+    if now.state in ("failed", "stopped") and now.own.state not in ("done", "failed", "stopped"):
+        state = "failed" if now.state == "failed" else "stopped"
+        ended = msgspec.structs.replace(now.own, state=state, error=now.reason, exit_code=5, ended=time.time())
+        # It may have said so itself in the meantime.
+        if read_state(now.job.folder, now.job.name) == now.own:
+            with contextlib.suppress(OSError):
+                write_state(now.job.folder, now.job.name, ended)
+    return now

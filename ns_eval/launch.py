@@ -1,0 +1,287 @@
+"""Jobs -> processes of this machine or a Slurm cluster, through submitit; jobs.json says what was started."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from ns_eval import job_files, local_scheduler, slurm_jobs
+from ns_eval.clusters import ClusterConfig, load
+from ns_eval.errors import DataError, JobError, NsError, ServerError, UsageError
+from ns_eval.job_files import Submitted, Table
+from ns_eval.jobs import Job, JobSpec, SpecFile, read_spec, write_spec
+from ns_eval.local_scheduler import Scheduler
+from ns_eval.watching import Watching
+
+logger = logging.getLogger(__name__)
+
+_LOOK_S = 0.1
+_PR_SET_PDEATHSIG = 1
+# submitit judges "timed out" by the clock alone and counts down; `Job.checkpoint` knows better, so its count never ends.
+_FOR_EVER = 10**6
+_OF_CODE: dict[int | None, type[NsError]] = {kind.exit_code: kind for kind in (UsageError, DataError, ServerError, JobError)}
+
+
+def submit(
+    specs: Sequence[JobSpec],
+    cluster: ClusterConfig,
+    output_dir: Path,
+    *,
+    config_dir: str | None = None,
+    detach: bool = False,
+) -> tuple[Submitted, ...]:
+    """Writes the specs and jobs.json, and starts what need not wait for `wait`: Slurm jobs, and local ones with `detach`.
+
+    Local jobs without `detach` run inside `wait`: they end with the command.
+
+    Raises:
+        UsageError: a job that could never start.
+        JobError: the folder's earlier jobs still run, or Slurm refuses.
+    """
+    output_dir = output_dir.absolute()
+    logs = job_files.logs_dir(output_dir)
+    logs.mkdir(parents=True, exist_ok=True)
+    before = _ended(output_dir, {spec.name for spec in specs})
+    for spec in specs:
+        job_files.state_path(output_dir, spec.name).unlink(missing_ok=True)
+        job_files.progress_path(output_dir, spec.name).unlink(missing_ok=True)
+    if cluster.executor == "slurm":
+        submitted = slurm_jobs.submit(specs, cluster, output_dir, _sent)
+    else:
+        local_scheduler.require_room(specs, local_scheduler.machine(cluster))
+        for spec in specs:
+            write_spec(SpecFile(spec, output_dir))
+        submitted = tuple(Submitted(name=spec.name, folder=output_dir, executor="local", after=spec.after) for spec in specs)
+    table = Table(
+        cluster=cluster.source,
+        partition=cluster.partition,
+        qos=cluster.qos,
+        time_min=cluster.time_min,
+        jobs=(*before, *submitted),
+    )
+    job_files.write_table(output_dir, table)
+    if cluster.executor == "local" and detach:
+        _keep_behind(output_dir)
+    return submitted
+
+
+def wait(submitted: Sequence[Submitted]) -> None:
+    """Shows progress until all jobs have ended. Local ones run here: an interrupt ends them, Slurm's go on.
+
+    Raises:
+        NsError: of the kind that the failed job reported, with the last lines of its log; JobError where several failed.
+    """
+    output_dir = submitted[0].folder
+    if submitted[0].executor == "slurm":
+        with closing(Watching(output_dir, [job.name for job in submitted])) as watching:
+            slurm_jobs.wait(submitted, watching.show)
+    else:
+        _keep(output_dir, [job.name for job in submitted])
+    raise_failures(submitted)
+
+
+def raise_failures(submitted: Sequence[Submitted]) -> None:
+    """The error of jobs that have ended without being done; nothing where all are."""
+    states = {job.name: job_files.read_state(job.folder, job.name) for job in submitted}
+    failed = [job for job in submitted if states[job.name].state != "done"]
+    if not failed:
+        return
+    first = failed[0]
+    state = states[first.name]
+    if len(submitted) == 1 or len(failed) == 1:
+        kind = _OF_CODE.get(state.exit_code, JobError)
+        lines = "" if kind in (UsageError, ServerError, DataError) else _quoted(first.log)
+        raise kind(f"{state.error or first.name + ' did not finish'}{lines}\nlog: {first.log}", hint=state.hint)
+    rows = "\n".join(f"  {job.name}: {states[job.name].error or states[job.name].state}" for job in failed[:20])
+    more = f"\n  … and {len(failed) - 20} more" if len(failed) > 20 else ""
+    shown = f"the log of {first.name} ends so:{_quoted(first.log)}\nlog: {first.log}"
+    raise JobError(
+        f"{len(failed)} of {len(submitted)} jobs failed:\n{rows}{more}\n{shown}",
+        hint=f"ns retry {first.folder} runs them again; what is on disk is kept",
+    )
+
+
+def requeued(job: Job) -> Any:
+    """The submission that replaces a running one after a preemption or a time limit. Any: submitit has no types."""
+    from submitit.core.utils import DelayedSubmission
+
+    return DelayedSubmission(job)
+
+
+def keep(output_dir: Path) -> int:
+    """The scheduler behind `--detach`: runs the queued local jobs of a run folder to their end."""
+    table = job_files.read_table(output_dir)
+    names = [
+        job.name
+        for job in table.jobs
+        if job.executor == "local" and job_files.read_state(output_dir, job.name).state == "queued"
+    ]
+    try:
+        _keep(output_dir, names)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _keep(output_dir: Path, names: Sequence[str]) -> None:
+    specs = [read_spec(job_files.spec_path(output_dir, name)).job for name in names]
+    here = local_scheduler.machine(load(job_files.read_table(output_dir).cluster))
+    scheduler = Scheduler(output_dir, specs, here, functools.partial(_start_here, output_dir))
+    with _told_to_stop(), closing(scheduler), closing(Watching(output_dir, names)) as watching:
+        try:
+            while scheduler.step():
+                watching.show()
+                time.sleep(_LOOK_S)
+        except KeyboardInterrupt:
+            print("stopping …", file=sys.stderr)
+            scheduler.stop()
+            print("stopped; the same command goes on where it stopped", file=sys.stderr)
+            raise
+
+
+def _ended(output_dir: Path, names: set[str]) -> tuple[Submitted, ...]:
+    """The jobs of earlier commands, without those that are submitted again; none of these may still run."""
+    if not job_files.has_table(output_dir):
+        return ()
+    table = job_files.read_table(output_dir)
+    local = [job for job in table.jobs if job.executor == "local"]
+    if local_scheduler.owner_alive(table):
+        raise JobError(
+            f"an earlier command still runs jobs in {output_dir} (process {table.owner})",
+            hint=f"ns status {output_dir} shows them, ns cancel {output_dir} ends them",
+        )
+    local_scheduler.end_leftovers(local)
+    again = [job for job in table.jobs if job.executor == "slurm" and job.name in names]
+    still = slurm_jobs.unfinished(again)
+    if still:
+        raise JobError(
+            f"{still[0].name} of an earlier command is still queued or running (job {still[0].job_id})",
+            hint=f"ns status {output_dir} shows it, ns cancel {output_dir} ends it",
+        )
+    return tuple(job for job in table.jobs if job.name not in names)
+
+
+def _start_here(
+    output_dir: Path, job: JobSpec, environment: Mapping[str, str], inherited: Sequence[int]
+) -> subprocess.Popen[bytes]:
+    """One local job, started as submitit starts one, less its controller, which would cost a second Python.
+
+    It leads a session of its own, and the kernel kills it when this process dies.
+    """
+    from submitit.core.utils import JobPaths
+
+    folder = job_files.logs_dir(output_dir) / "submitit"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = JobPaths(folder, job_id=job.name)
+    for stale in folder.glob(f"{job.name}_*"):
+        stale.unlink()
+    submission = requeued(Job(job_files.spec_path(output_dir, job.name)))
+    submission.set_timeout(_FOR_EVER, _FOR_EVER)
+    submission.dump(paths.submitted_pickle)
+    package = str(Path(__file__).parent.parent)
+    values = {
+        "SUBMITIT_EXECUTOR": "local",
+        "SUBMITIT_LOCAL_JOB_ID": job.name,
+        "SUBMITIT_LOCAL_NTASKS": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])),
+    }
+    with job_files.log_path(output_dir, job.name).open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-u", "-m", "submitit.core._submit", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **values, **environment},
+            start_new_session=True,
+            pass_fds=inherited,
+            preexec_fn=_dies_with_this_process(),
+        )
+
+
+def _sent(
+    specs: Sequence[Path], folder: Path, python: str | None, parameters: Mapping[str, Any], environment: Mapping[str, str]
+) -> list[str]:
+    """Sends one stage to Slurm, several jobs as one array; their ids. sbatch sees `environment` and nothing else."""
+    import submitit
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    executor = submitit.SlurmExecutor(folder, max_num_timeout=_FOR_EVER, python=python)
+    executor.update_parameters(**parameters)
+    kept = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(environment)
+        with executor.batch():
+            jobs = [executor.submit(Job(spec)) for spec in specs]
+    except (FailedJobError, FailedSubmissionError) as error:
+        told = [line for line in str(error).splitlines() if line.strip()]
+        raise JobError(f"sbatch refuses the jobs: {' '.join(told)}") from error
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
+    return [job.job_id for job in jobs]
+
+
+def _keep_behind(output_dir: Path) -> None:
+    """Starts `keep` in the background and waits until it has taken the jobs over."""
+    log = job_files.logs_dir(output_dir) / "scheduler.log"
+    with log.open("ab") as output:
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "ns_eval.launch", str(output_dir)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]),
+            },
+            start_new_session=True,
+        )
+    while job_files.read_table(output_dir).owner != keeper.pid:
+        if keeper.poll() is not None:
+            raise JobError(f"the scheduler ended at once{_quoted(log)}\nlog: {log}")
+        time.sleep(0.02)
+
+
+def _dies_with_this_process() -> Callable[[], None] | None:
+    """What a child runs before its program starts; prepared here, because little is safe between fork and exec."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl, parent = ctypes.CDLL(None, use_errno=True).prctl, os.getpid()
+
+    def tie() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return tie
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[None]:
+    """A closed terminal and a TERM end jobs as tidily as Ctrl-C does."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _quoted(log: Path) -> str:
+    return "".join(f"\n  | {line}" for line in job_files.last_lines(log))
+
+
+if __name__ == "__main__":
+    sys.exit(keep(Path(sys.argv[1])))

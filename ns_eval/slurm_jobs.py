@@ -1,0 +1,207 @@
+"""Specs -> what Slurm is asked for: one array a stage, dependencies, containers, an environment without secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ns_eval import clusters, code_snapshot, job_files, job_status, process_ids
+from ns_eval.clusters import ClusterConfig
+from ns_eval.errors import JobError, UsageError
+from ns_eval.job_files import Submitted
+from ns_eval.jobs import JobSpec, SpecFile, write_environment, write_spec
+from ns_eval.slurm_queue import Watch
+
+# (specs, folder, python, submitit's parameters, environment of sbatch) -> job ids
+Send = Callable[[Sequence[Path], Path, str | None, Mapping[str, Any], Mapping[str, str]], list[str]]
+
+_SECRETS = Path("~/.config/ns-eval/secrets.json")
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+# Slurm's own default of the largest array.
+_ARRAY_SIZE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Jobs that ask for the same and wait for the same: one array."""
+
+    jobs: tuple[JobSpec, ...]
+
+    @property
+    def first(self) -> JobSpec:
+        return self.jobs[0]
+
+
+def submit(specs: Sequence[JobSpec], cluster: ClusterConfig, output_dir: Path, send: Send) -> tuple[Submitted, ...]:
+    """Sends every stage and returns the jobs with their ids.
+
+    Raises:
+        UsageError: what can be known to be impossible.
+        JobError: sbatch refuses, or there is none.
+    """
+    if shutil.which("sbatch") is None:
+        where = f" of {cluster.ssh_tunnel['host']}" if cluster.ssh_tunnel.get("host") else ""
+        raise JobError("there is no `sbatch` here", hint=f"run `ns` on a login node{where}: nothing is sent over ssh")
+    variables = clusters.environment(cluster, [name for spec in specs for name in spec.secrets])
+    secrets = Path(cluster.secrets_file or _SECRETS).expanduser()
+    if variables:
+        write_environment(secrets, variables)
+    code = code_snapshot.take(output_dir)
+    folder = (Path(cluster.log_dir) if cluster.log_dir else job_files.logs_dir(output_dir)) / "submitit"
+    ids: dict[str, str] = {}
+    for stage in stages(specs):
+        limit = _limit(cluster, stage.first)
+        paths = []
+        for spec in stage.jobs:
+            held = SpecFile(
+                spec, output_dir, secrets if variables else None, tuple(variables), limit, cluster.signal_delay_s
+            )
+            paths.append(write_spec(held))
+        mounted = [output_dir, folder, *([secrets] if variables else []), *([code] if code else [])]
+        python, container = in_container(cluster, stage.first.container, mounted, tuple(variables))
+        asked = parameters(cluster, stage, [ids[name] for name in stage.first.after if name in ids], output_dir)
+        asked["slurm_srun_args"] = ["--export=ALL", "--kill-on-bad-exit=1", *cluster.srun_args, *container]
+        asked["slurm_setup"] = [*cluster.setup, _mend(folder)]
+        found = send(paths, folder, python, asked, _environment(cluster, variables, code))
+        ids |= dict(zip([spec.name for spec in stage.jobs], found, strict=True))
+    for name, job_id in ids.items():
+        _link(job_files.log_path(output_dir, name), folder / f"{job_id}_0_log.out")
+    return tuple(
+        Submitted(name=spec.name, folder=output_dir, executor="slurm", job_id=ids[spec.name], after=spec.after)
+        for spec in specs
+    )
+
+
+def stages(specs: Sequence[JobSpec]) -> list[Stage]:
+    """Neighbours that ask for the same and wait for the same, at most as many as an array holds."""
+    found: list[list[JobSpec]] = []
+    for spec in specs:
+        if found and _asks(found[-1][0]) == _asks(spec) and len(found[-1]) < _ARRAY_SIZE:
+            found[-1].append(spec)
+        else:
+            found.append([spec])
+    return [Stage(tuple(jobs)) for jobs in found]
+
+
+def parameters(cluster: ClusterConfig, stage: Stage, after: Sequence[str], output_dir: Path) -> dict[str, Any]:
+    """submitit's parameters of a stage. Any: they are sbatch's options, numbers, texts and lists."""
+    job = stage.first
+    if cluster.gpus is not None and job.gpus > cluster.gpus:
+        raise UsageError(
+            f"{job.name} asks for {job.gpus} GPUs a node, {cluster.source} says a node has {cluster.gpus}",
+            hint="spread the server over nodes: --server_nodes=N",
+        )
+    more: dict[str, Any] = {"chdir": str(output_dir), "requeue": True, **cluster.sbatch}
+    if cluster.time_min:
+        more["time-min"] = cluster.time_min
+    # What the names of an array's jobs have in common: generate-0 … generate-15 is `generate` in the queue.
+    name = job.name if len(stage.jobs) == 1 else job.name.rstrip("0123456789").rstrip("-_.")
+    asked = {
+        "slurm_job_name": cluster.job_name_prefix + name,
+        "slurm_time": _limit(cluster, job),
+        "slurm_nodes": job.nodes,
+        "slurm_ntasks_per_node": 1,
+        "slurm_partition": _partition(cluster, job),
+        "slurm_account": cluster.account,
+        "slurm_qos": cluster.qos,
+        "slurm_cpus_per_task": job.cpus or cluster.cpus,
+        "slurm_mem": job.memory or cluster.memory,
+        "slurm_gpus_per_node": job.gpus if job.gpus and not cluster.disable_gpus_per_node else None,
+        "slurm_mail_type": cluster.mail_type,
+        "slurm_mail_user": cluster.mail_user,
+        "slurm_dependency": f"{cluster.dependency_type}:{':'.join(after)}" if after else None,
+        "slurm_signal_delay_s": cluster.signal_delay_s,
+        "slurm_array_parallelism": cluster.max_running,
+        "slurm_stderr_to_stdout": True,
+        "slurm_additional_parameters": more,
+    }
+    return {key: value for key, value in asked.items() if value is not None}
+
+
+def in_container(
+    cluster: ClusterConfig, name: str, mounted: Sequence[Path], variables: Sequence[str]
+) -> tuple[str | None, list[str]]:
+    """(the command that is Python, srun's options) of a job. Mounts are seen under both their names: specs hold sources.
+
+    Without an image of that name the job runs in the environment of `python`.
+    """
+    image = cluster.containers.get(name)
+    if image is None:
+        return (shlex.quote(cluster.python) if cluster.python else shlex.quote(sys.executable)), []
+    pairs = [*clusters.mounts_of(cluster), *((source, source) for source, _ in clusters.mounts_of(cluster))]
+    pairs += [(str(path), str(path)) for path in mounted]
+    mounts = ",".join(dict.fromkeys(f"{source}:{destination}" for source, destination in pairs))
+    python = cluster.python or "python3"
+    if cluster.container_runtime == "apptainer":
+        return shlex.join(["apptainer", "exec", "--nv", "--bind", mounts, image, python]), []
+    kept = ",".join(["PYTHONPATH", "PYTHONSAFEPATH", *variables])
+    return shlex.quote(python), [
+        f"--container-image={image}",
+        f"--container-mounts={mounts}",
+        f"--container-env={kept}",
+        "--no-container-mount-home",
+    ]
+
+
+def wait(submitted: Sequence[Submitted], show: Callable[[], None]) -> None:
+    """Returns when every job has ended, or can never start."""
+    watch = Watch()
+    while any(not now.over for now in job_status.current(submitted, watch)):
+        show()
+        time.sleep(0.5)
+
+
+def unfinished(submitted: Sequence[Submitted]) -> list[Submitted]:
+    """The jobs that Slurm still has to run, or runs."""
+    if not submitted:
+        return []
+    now = job_status.current(submitted, Watch())
+    return [job for job, found in zip(submitted, now, strict=True) if not found.over]
+
+
+def _asks(job: JobSpec) -> tuple[object, ...]:
+    return job.after, job.gpus, job.nodes, job.cpus, job.memory, job.time_limit, job.container
+
+
+def _partition(cluster: ClusterConfig, job: JobSpec) -> str | None:
+    return cluster.partition if job.gpus or not cluster.cpu_partition else cluster.cpu_partition
+
+
+def _limit(cluster: ClusterConfig, job: JobSpec) -> int:
+    return clusters.minutes(job.time_limit or cluster.time_limit(_partition(cluster, job)))
+
+
+def _environment(cluster: ClusterConfig, variables: Mapping[str, str], code: Path | None) -> dict[str, str]:
+    """What sbatch sees, and keeps in its spool: no secret, nothing of a Slurm job we may be inside of.
+
+    PYTHONSAFEPATH, because `python -m` would prefer the code in the working folder to the snapshot.
+    """
+    hidden = {*variables, process_ids.MARK}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in hidden and not _SECRET_NAME.search(name) and (name == "SLURM_CONF" or not name.startswith("SLURM_"))
+    }
+    paths = [str(code or Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
+
+
+def _mend(folder: Path) -> str:
+    """A shell line: a job that is killed while submitit saves its pickle leaves a file at which its next start would die."""
+    name = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
+    start = f"{shlex.quote(str(folder))}/{name}"
+    saved = f"{start}_submitted.pkl"
+    return f"[ -e {saved} ] || mv -f {saved}.save_tmp {saved} 2>/dev/null; rm -f {start}_*.save_tmp"
+
+
+def _link(link: Path, target: Path) -> None:
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.relpath(target, link.parent))
