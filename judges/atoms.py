@@ -6,62 +6,24 @@ import re
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from judges.tokens import CONSTANTS, FUNCTIONS, GREEK, Token, Unreadable
+from judges import commands
+from judges.tokens import Token, Unreadable
 
 if TYPE_CHECKING:
     from judges.reading import Node, Reader
 
-_FRACTIONS = {r"\frac", r"\dfrac", r"\tfrac", r"\cfrac", r"\sfrac", r"\nicefrac", r"\flatfrac"}
-_BINOMIALS = {r"\binom", r"\dbinom", r"\tbinom"}
-_ACCENTS = {
-    r"\overline",
-    r"\overrightarrow",
-    r"\vec",
-    r"\widehat",
-    r"\hat",
-    r"\bar",
-    r"\tilde",
-    r"\widetilde",
-    r"\dot",
-    r"\overset",
+FRACTIONS = {r"\frac", r"\dfrac", r"\tfrac", r"\cfrac", r"\sfrac", r"\nicefrac", r"\flatfrac"}
+_NUMERALS = {
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+    "ten": "10",
 }
-_ACCENTS |= {r"\overarc", r"\wideparen", r"\mathbf", r"\boldsymbol"}
-_PAIRS = {r"\lfloor": (r"\rfloor", "floor"), r"\lceil": (r"\rceil", "ceil"), r"\lvert": (r"\rvert", "abs")}
-_PAIRS |= {r"\|": (r"\|", "abs"), r"\lVert": (r"\rVert", "abs"), r"\Vert": (r"\Vert", "abs")}
-_LABELS = {
-    r"\angle": "angle ",
-    r"\triangle": "triangle ",
-    r"\measuredangle": "angle ",
-    r"\odot": "odot ",
-    r"\nabla": "nabla ",
-}
-_NEVER_START = {
-    "=",
-    ")",
-    "]",
-    "}",
-    ",",
-    ";",
-    "&",
-    "end",
-    r"\}",
-    "<",
-    ">",
-    "+",
-    "-",
-    "*",
-    "/",
-    "^",
-    "_",
-    "!",
-    ":",
-    "%",
-    r"\%",
-    "'",
-    "**",
-}
-_MATRICES = re.compile(r"(?:[pbBvV]?(?:small)?matrix\*?|array|[pbv]?smallmatrix)")
-_NUMERALS = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10"}
 # Letters that, before a bracket, name a function rather than a factor.
 _CALLED = set("fghFGHPO")
 
@@ -75,14 +37,7 @@ def starts(reader: Reader) -> bool:
         return token.kind != "num" or reader.tokens[reader.at - 1].kind not in ("num",)
     if token.kind == "|":
         return reader.absolute == 0
-    if token.kind in _NEVER_START or not token.kind.startswith("\\"):
-        return False
-    name = token.kind[1:]
-    return (
-        token.kind in _FRACTIONS | _BINOMIALS | _ACCENTS | _PAIRS.keys() | _LABELS.keys()
-        or name in FUNCTIONS or name in GREEK or name in CONSTANTS
-        or name in ("{", "pi", "langle", "begin", "emptyset", "varnothing", "mathbb", "operatorname", "mathrm", "circ", "degree")
-    )  # fmt: skip
+    return token.kind in FRACTIONS or token.kind in commands.BEGINNING
 
 
 def atom(reader: Reader) -> Node:
@@ -95,18 +50,18 @@ def atom(reader: Reader) -> Node:
     if kind == "text":
         return _marked(reader, token.text)
     if kind in ("(", "[", "{", r"\{", r"\langle", "]", r"\lbrack"):
-        return _bracketed(reader, kind)
+        return bracketed(reader, kind)
     if kind == "|":
         reader.absolute += 1
-        inner = _within(reader, "|")
+        inner = within(reader, "|")
         reader.absolute -= 1
         return ("fn", "abs", (inner,))
     if kind.startswith("\\"):
-        return _command(reader, kind)
+        return commands.command(reader, kind)
     raise Unreadable(f"`{token.text[:20]}` where a value is expected")
 
 
-def _within(reader: Reader, close: str) -> Node:
+def within(reader: Reader, close: str) -> Node:
     node = reader.relation()
     reader.expect(close)
     return node
@@ -169,7 +124,12 @@ def _plain_mixed(reader: Reader, whole: Node) -> Node:
 
 def mixed(reader: Reader, whole: Node) -> Node | None:
     r"""3\frac{1}{2} is three and a half where both parts are integers; None where the juxtaposition is a product."""
-    if reader.next.kind not in _FRACTIONS or reader.tokens[reader.at - 1].kind != "num" or whole[0] not in ("num", "neg"):
+    if (
+        not reader.mixed
+        or reader.next.kind not in FRACTIONS
+        or reader.tokens[reader.at - 1].kind != "num"
+        or whole[0] not in ("num", "neg")
+    ):
         return None
     negative = whole[0] == "neg"
     amount = whole[1] if negative else whole
@@ -188,7 +148,7 @@ def _name(reader: Reader, letter: str) -> Node:
     if letter == "C" and reader.next.kind == "(":
         return _call_or_product(reader, letter)
     if letter in _CALLED and reader.next.kind == "(" and not reader.next.spaced:
-        return ("fn", f"?{letter}", _arguments(reader))
+        return ("fn", f"?{letter}", arguments(reader))
     if letter == "e" and reader.next.kind != "_":
         return ("const", "e")
     if letter == "i" and reader.next.kind != "_":
@@ -198,10 +158,8 @@ def _name(reader: Reader, letter: str) -> Node:
 
 def _call_or_product(reader: Reader, letter: str) -> Node:
     """C(n, k) is a binomial, C(x) a product."""
-    arguments = _arguments(reader)
-    if len(arguments) == 2:
-        return ("fn", "binom", arguments)
-    return ("mul", (("sym", letter), *arguments))
+    given = arguments(reader)
+    return ("fn", "binom", given) if len(given) == 2 else ("mul", (("sym", letter), *given))
 
 
 def subscripted(reader: Reader, name: str) -> Node:
@@ -228,7 +186,7 @@ def _marked(reader: Reader, text: str) -> Node:
     return subscripted(reader, f"{text} ")
 
 
-def _bracketed(reader: Reader, opening: str) -> Node:
+def bracketed(reader: Reader, opening: str) -> Node:
     if opening == "{" and reader.skip("}"):
         return ("num", Fraction(1)) if reader.at > 2 else ("set", ())
     if opening == r"\{" and reader.skip(r"\}"):
@@ -262,164 +220,10 @@ def _bracketed(reader: Reader, opening: str) -> Node:
     return ("seq", opening, close, tuple(items))
 
 
-def _command(reader: Reader, kind: str) -> Node:
-    name = kind[1:]
-    if kind in _FRACTIONS:
-        return ("div", argument(reader), argument(reader))
-    if kind in _BINOMIALS:
-        return ("fn", "binom", (argument(reader), argument(reader)))
-    if name == "sqrt" or name == "cbrt":
-        return _root(reader, name)
-    if name in CONSTANTS:
-        return ("const", CONSTANTS[name])
-    if name in FUNCTIONS:
-        return _function(reader, FUNCTIONS[name])
-    if name in GREEK:
-        return subscripted(reader, name.removeprefix("var"))
-    if kind in _PAIRS:
-        close, function = _PAIRS[kind]
-        return ("fn", function, (_within(reader, close),))
-    if kind in _ACCENTS:
-        return _accented(reader, name)
-    if kind in _LABELS:
-        return ("sym", _LABELS[kind] + _label(reader))
-    if name in ("emptyset", "varnothing"):
-        return ("set", ())
-    if name in ("circ", "degree", "prime"):
-        return ("sym", "circ" if name != "prime" else "prime")
-    if name == "mathbb":
-        return _domain(reader)
-    if name == "begin":
-        return _matrix(reader)
-    if name in ("operatorname", "mathrm", "mathit", "text"):
-        return atom(reader)
-    raise Unreadable(f"`{kind[:30]}`")
-
-
-def argument(reader: Reader) -> Node:
-    r"""An argument of a LaTeX command: a group, else one digit or one atom, as in \frac12."""
-    token = reader.next
-    if token.kind == "num" and len(token.text) > 1 and token.text.isdigit():
-        from judges.reading import number
-
-        reader.tokens[reader.at] = Token("num", token.text[1:], False)
-        return number(token.text[0])
-    if token.kind == "{":
-        reader.take()
-        return _bracketed(reader, "{")
-    return atom(reader)
-
-
-def _root(reader: Reader, name: str) -> Node:
-    degree: Node | None = ("num", Fraction(3)) if name == "cbrt" else None
-    if reader.next.kind == "[":
-        reader.take()
-        degree = _within(reader, "]")
-    radicand = atom(reader)
-    if radicand[0] == "seq":
-        raise Unreadable("a root of several values")
-    exponent: Node = ("num", Fraction(1, 2)) if degree is None else ("div", ("num", Fraction(1)), degree)
-    if degree is not None and degree[0] == "num" and degree[1]:
-        return ("fn", "root", (radicand, degree))
-    return ("pow", radicand, exponent)
-
-
-def _arguments(reader: Reader) -> tuple[Node, ...]:
+def arguments(reader: Reader) -> tuple[Node, ...]:
     reader.expect("(")
-    inner = _bracketed(reader, "(")
+    inner = bracketed(reader, "(")
     return inner[3] if inner[0] == "seq" else (inner,)
-
-
-def _function(reader: Reader, name: str) -> Node:
-    base: Node | None = None
-    power: Node | None = None
-    for _ in range(2):
-        if base is None and reader.skip("_"):
-            base = argument(reader)
-        elif power is None and reader.skip("^", "**"):
-            power = reader.exponent()
-    if (
-        name == "log"
-        and base is None
-        and reader.next.kind == "num"
-        and not reader.next.spaced
-        and reader.tokens[reader.at + 1].kind == "("
-    ):
-        base = atom(reader)  # log2(3)
-    arguments = _arguments(reader) if reader.next.kind == "(" else (_bare_argument(reader),)
-    if name == "lg":
-        name, base = "log", base or ("num", Fraction(10))
-    if base is not None:
-        arguments = (*arguments, base)
-    if name in ("frac", "pow") and len(arguments) == 2:
-        node: Node = ("div" if name == "frac" else "pow", *arguments)
-    else:
-        node = ("fn", name, arguments)
-    if power is None:
-        return node
-    if power == ("neg", ("num", Fraction(1))) and name in ("sin", "cos", "tan"):
-        return ("fn", f"arc{name}", arguments)
-    return ("pow", node, power)
-
-
-def _bare_argument(reader: Reader) -> Node:
-    """The factors behind a function's name, up to a sign, a separator or the next function."""
-    if reader.next.kind == "-":
-        return reader.unary()
-    factors = [reader.power()]
-    while starts(reader) and reader.next.kind[1:] not in FUNCTIONS and reader.next.kind not in ("(", "[", "text"):
-        factors.append(reader.power())
-    return factors[0] if len(factors) == 1 else ("mul", tuple(factors))
-
-
-def _accented(reader: Reader, name: str) -> Node:
-    if name == "overset":
-        argument(reader)
-    inner = argument(reader)
-    letters = inner if inner[0] == "mul" else ("mul", (inner,))
-    if not all(factor[0] in ("sym", "const") for factor in letters[1]):
-        raise Unreadable(f"\\{name} over a formula")
-    label = "".join(factor[1] for factor in letters[1])
-    plain = name in ("overline", "vec", "overrightarrow", "mathbf", "boldsymbol", "overarc", "wideparen") and label.isupper()
-    return inner if plain else subscripted(reader, f"{label}~{name}")
-
-
-def _label(reader: Reader) -> str:
-    letters = []
-    while reader.next.kind in ("word", "num") or reader.next.kind[1:] in GREEK:
-        letters.append(reader.take().text)
-    if not letters:
-        raise Unreadable("a sign without a name")
-    return "".join(letters)
-
-
-def _domain(reader: Reader) -> Node:
-    grouped = reader.skip("{")
-    letter = reader.take().text
-    if grouped:
-        reader.expect("}")
-    return ("domain", letter)
-
-
-def _matrix(reader: Reader) -> Node:
-    name = reader.tokens[reader.at - 1].text
-    if not _MATRICES.fullmatch(name):
-        raise Unreadable(f"the environment {name[:30]}")
-    if name == "array" and reader.next.kind == "{":
-        while reader.take().kind != "}":
-            if reader.next.kind == "end":
-                raise Unreadable("an array that does not close")
-    rows: list[tuple[Node, ...]] = []
-    while not reader.skip(r"\end"):
-        row = [reader.relation()]
-        while reader.skip("&"):
-            row.append(reader.relation())
-        rows.append(tuple(row))
-        while reader.skip("\\\\", r"\cr", r"\hline"):
-            if reader.skip("["):
-                while reader.take().kind not in ("]", "end"):
-                    pass
-    return ("fn", "det", (("matrix", tuple(rows)),)) if name.startswith("v") else ("matrix", tuple(rows))
 
 
 def postfixed(reader: Reader, node: Node) -> Node:

@@ -1,8 +1,8 @@
-"""The canonical string of an answer: equal answers get the same one wherever an exact form exists. Votes are counted by it."""
+"""The canonical string of an answer: equal answers get the same one wherever an exact form exists. Votes count it."""
 
 from __future__ import annotations
 
-from judges.comparing import is_label
+from judges.labels import is_label
 from judges.reading import Node
 from judges.readings import Reading
 from judges.values import form_of
@@ -21,7 +21,7 @@ def canonical(reading: Reading) -> str:
 def _text(node: Node) -> str | None:
     kind = node[0]
     if kind in ("list", "set"):
-        return _joined(node[1], "{", "}" if kind == "set" else "}", sort=True)
+        return _joined(node[1], "{", "}", sort=True)
     if kind == "seq":
         return _joined(node[3], node[1], node[2])
     if kind == "matrix":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import functools
+import itertools
 
 from judges import regions
-from judges.numeric import Undefined, names_in, same_equation
+from judges.functions import Undefined
+from judges.labels import same_label, solved
+from judges.numeric import names_in, same_equation
 from judges.options import SymbolicOptions
 from judges.reading import Node
+from judges.signs import spread
 from judges.values import Decision, equal_values
 
 _GROUPS = ("list", "set", "seq")
@@ -22,9 +25,11 @@ def compare(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
         return True, "same tree"
     if gold[0] == "approx" or given[0] == "approx":
         return _about(gold, given, options)
-    gold, given = _spread(gold), _spread(given)
+    gold, given = spread(gold), spread(given)
     if gold[0] == "rel" or given[0] == "rel":
         return _relations(gold, given, options)
+    if gold[0] == given[0] == "domain":
+        return gold[1] == given[1], "sets of numbers"
     if gold[0] in _REGIONS or given[0] in _REGIONS:
         return _as_regions(gold, given, options)
     if gold[0] == "matrix" or given[0] == "matrix":
@@ -52,64 +57,14 @@ def _about(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
     return verdict
 
 
-def _spread(node: Node) -> Node:
-    """± written out: a ± b is the list of its two values, also inside a list or a set."""
-    if node[0] in ("list", "set"):
-        items = [part for item in node[1] for part in _both_signs(item)]
-        return (node[0], tuple(items)) if len(items) > len(node[1]) else node
-    both = _both_signs(node)
-    return ("list", tuple(both)) if len(both) > 1 else node
-
-
-def _both_signs(node: Node) -> list[Node]:
-    signs = _count_signs(node)
-    if not signs or len(signs) > 3:
-        return [node]
-    if -1 in signs:  # ± and ∓ go together
-        return [_signed(node, [turn * sign for sign in signs]) for turn in (1, -1)]
-    choices: list[list[int]] = [[]]
-    for _ in signs:
-        choices = [[*choice, sign] for choice in choices for sign in (1, -1)]
-    return [_signed(node, choice) for choice in choices]
-
-
-def _count_signs(node: Node) -> list[int]:
-    found: list[int] = []
-    for part in _parts(node):
-        found += _count_signs(part)
-    return [*found, node[1]] if node[0] == "pm" else found
-
-
-def _parts(node: Node) -> list[Node]:
-    from judges.numeric import children
-
-    return [child for child in children(node) if child and isinstance(child[0], str)]
-
-
-def _signed(node: Node, signs: list[int]) -> Node:
-    """The tree with its ± signs replaced in order; uses the list up."""
-    if node[0] == "pm":
-        before = None if node[2] is None else _signed(node[2], signs)
-        after = _signed(node[3], signs)
-        term = after if signs.pop(0) > 0 else ("neg", after)
-        return term if before is None else ("add", (before, term))
-    built = []
-    for part in node:
-        if isinstance(part, tuple) and part and isinstance(part[0], tuple):
-            built.append(tuple(_signed(item, signs) if isinstance(item[0], str) else item for item in part))
-        else:
-            built.append(_signed(part, signs) if isinstance(part, tuple) and part else part)
-    return tuple(built)
-
-
 # Relations
 
 
 def _relations(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
-    a, b = _solved(gold), _solved(given)
+    a, b = solved(gold), solved(given)
     if gold[0] == "rel" and given[0] == "rel":
         if a is not None and b is not None:
-            if not _same_label(a[0], b[0]):
+            if not same_label(a[0], b[0]):
                 return False, "equation: another name"
             return compare(a[1], b[1], options)
         return _two_relations(gold, given, options)
@@ -123,53 +78,8 @@ def _relations(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
     return False, "an equation against a value"
 
 
-def _solved(node: Node) -> tuple[Node | None, Node] | None:
-    """(label, value) of `x = 3`, `3 = x`, `f(x) = x + 1`, `AB = 5`, `x \\in S`, `x = 2 + 1 = 3`, `2 + 1 = 3`; else None."""
-    if node[0] != "rel":
-        return None
-    signs, sides = node[1], node[2]
-    if signs == ("in",):
-        return sides[0], sides[1]
-    if any(sign != "=" for sign in signs):
-        return None
-    if is_label(sides[0]):
-        return sides[0], sides[-1]
-    if len(sides) == 2 and is_label(sides[1]):
-        return sides[1], sides[0]
-    return (None, sides[-1]) if not any(names_in(side) for side in sides) else None
-
-
-def is_label(node: Node) -> bool:
-    """Whether a left side names a quantity rather than computing with it: x, x_1, f(x), AB, |AB|, S:T, (x, y), tan θ."""
-    kind = node[0]
-    if kind == "sym":
-        return True
-    if kind == "const":
-        return node[1] in ("e", "i") and False
-    if kind == "fn":
-        return bool(names_in(node)) or node[1].startswith("?")
-    if kind == "mul":
-        return all(part[0] == "sym" and (part[1][:1].isupper() or len(part[1]) > 3) for part in node[1])
-    if kind in ("seq", "list", "ratio"):
-        return all(is_label(part) for part in node[-1])
-    if kind == "div":
-        return all(is_label(part) and part[0] in ("mul", "sym") and str(part).count("'sym'") > 1 for part in node[1:])
-    if kind == "deg":
-        return is_label(node[1])
-    return False
-
-
-def _same_label(a: Node | None, b: Node | None) -> bool:
-    """Two different single names are two different quantities; y and f(x) are not, nor is a name beside a longer label."""
-    if a is None or b is None or a == b:
-        return True
-    if a[0] == "sym" and b[0] == "sym":
-        return len(a[1]) > 2 or len(b[1]) > 2
-    return not (a[0] == b[0] == "seq" and len(a[3]) != len(b[3]))
-
-
 def _is_order(node: Node) -> bool:
-    return node[0] == "rel" and node[1][0] != "="
+    return bool(node[0] == "rel" and node[1][0] != "=")
 
 
 def _two_relations(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
@@ -180,7 +90,7 @@ def _two_relations(gold: Node, given: Node, options: SymbolicOptions) -> Decisio
         return decided if decided[0] is not None else _orders(gold, given)
     if len(gold[2]) != 2 or len(given[2]) != 2:
         return None, "equations"
-    if _solved(gold) is not None and not names_in(_solved(gold)[1]):  # type: ignore[index]
+    if solved(gold) is not None and not names_in(solved(gold)[1]):  # type: ignore[index]
         return False, "an equation left unsolved"
     try:
         return same_equation(_difference(gold[2]), _difference(given[2])), "equations"
@@ -328,8 +238,7 @@ def _matrices(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
         ours, theirs = _flat(ours), _flat(theirs)
     if len(ours) != len(theirs) or any(len(a) != len(b) for a, b in zip(ours, theirs, strict=True)):
         return False, "matrix: another shape"
-    cells = functools.partial(sum, start=())
-    return _each(cells(ours), cells(theirs), options, "matrix")
+    return _each(tuple(itertools.chain(*ours)), tuple(itertools.chain(*theirs)), options, "matrix")
 
 
 def _rows(node: Node) -> list[tuple[Node, ...]] | None:

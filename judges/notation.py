@@ -8,9 +8,9 @@ import unicodedata
 # Text that stood in \text{…}: kept apart from products of variables by these two marks.
 TEXT_OPEN, TEXT_CLOSE = "\x02", "\x03"
 
-_GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega"
-).split()
+_GREEK = """
+alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega
+"""
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱˣ", "0123456789+-()nix", strict=True))
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₙᵢₓ", "0123456789+-nix", strict=True))
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5"}
@@ -24,7 +24,8 @@ _SYMBOLS = {
     "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}",
     "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "⟨": r"\langle ", "⟩": r"\rangle ",
     "∠": r"\angle ", "△": r"\triangle ", "∣": "|", "∥": "|", "“": '"', "”": '"', "‘": "'", "、": ",", "∧": r"\wedge ",
-    "∨": r"\vee ", "→": r"\to ", "⇒": r"\Rightarrow ", "…": r"\dots ", "⋯": r"\dots ", "∑": r"\sum ", "∫": r"\int ", "∏": r"\prod ",
+    "∨": r"\vee ", "→": r"\to ", "⇒": r"\Rightarrow ", "…": r"\dots ", "⋯": r"\dots ",
+    "∑": r"\sum ", "∫": r"\int ", "∏": r"\prod ", "∀": r"\forall ",
     "ϕ": r"\phi ", "ϵ": r"\epsilon ", "ϑ": r"\theta ", "ı": "i", "€": "$", "£": "$", "¥": "$", "₹": "$",
 }  # fmt: skip
 
@@ -32,7 +33,7 @@ _SYMBOLS = {
 def _character_table() -> dict[int, str]:
     table = {ord(symbol): text for symbol, text in _SYMBOLS.items()}
     table |= {ord(symbol): "\\frac{{{}}}{{{}}}".format(*text.split("/")) for symbol, text in _VULGAR.items()}
-    for index, name in enumerate(_GREEK):
+    for index, name in enumerate(_GREEK.split()):
         # The Greek block has a final sigma at 0x3C2, between rho and sigma.
         offset = index + (1 if index > 16 else 0)
         table[0x3B1 + offset] = f"\\{name} "
@@ -47,11 +48,10 @@ _RAISED = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
 _LOWERED = re.compile(f"[{''.join(_SUBSCRIPTS)}]+")
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 
-_FONT = r"\\(?:math(?:rm|bf|it|sf|tt|cal|scr|normal|bb)|boldsymbol|bm|pmb|operatorname\*?|displaystyle|textstyle|mathop|ensuremath|phantom)"
 _TEXT_COMMAND = r"\\(?:text(?:rm|bf|it|sf|tt|sc|normal|up|md)?|mbox|hbox|mathrm|textnormal|bf|rm|it|operatorname\*?)"
 _TEXT = re.compile(_TEXT_COMMAND + r"\s*\{([^{}]*)\}")
 _WRAPPED = re.compile(
-    r"\\(?:math(?:bf|it|sf|tt|cal|scr|normal)|boldsymbol|bm|pmb|mathop|ensuremath|mathstrut|underline|emph|tag\*?|cancel|phantom)\s*\{([^{}]*)\}"
+    r"\\(?:math(?:bf|it|sf|tt|cal|scr|normal)|boldsymbol|bm|pmb|mathop|ensuremath|mathstrut|underline|emph|tag\*?|cancel)\s*\{([^{}]*)\}"
 )
 _NAKED = re.compile(
     r"\\(?:displaystyle|textstyle|scriptstyle|rm|bf|it|limits|nolimits|mathstrut|strut|hfill|noindent|centering)(?![A-Za-z])"
@@ -62,7 +62,8 @@ _BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
 _THIN_JOIN = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\!,|,\s*\\!\s*)(?=\s*\d{3})\s*")
 _THIN_GROUPS = re.compile(r"(?<![\d.])\d{1,3}(?:(?:\\[,!;:]|\\ |~)\s*\d{3})+(?!\d)")
 _SPACING = re.compile(
-    r"(?<!\\)\\[,;:! ]|\\q?quad|\\(?:hspace|vspace|hskip)\*?\s*\{[^{}]*\}|~|\\(?:thinspace|enspace|space|nobreakspace)(?![A-Za-z])"
+    r"(?<!\\)\\[,;:! ]|\\q?quad|\\(?:hspace|vspace|hskip)\*?\s*\{[^{}]*\}|~"
+    r"|\\(?:thinspace|enspace|space|nobreakspace)(?![A-Za-z])"
 )
 _SPACE = re.compile(r"\s+")
 _MARKDOWN = re.compile(r"^(\*{1,3}|_{2,3}|`{1,3}|\"|“|')(.*?)\1(\.?)$", re.DOTALL)

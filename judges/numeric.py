@@ -9,21 +9,16 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from typing import Any
 
+from judges.functions import FUNCTIONS, TRIGONOMETRIC, Undefined, Value
 from judges.reading import Node
 
 # Operations of all evaluations of one comparison, in units of about a microsecond at 30 digits.
 BUDGET = 60_000
 MOST_EXPONENT_BITS = 40_000
 _STAGES = (30, 60)
-
-# mpmath's numbers are of a type made at run time, one per context.
-Value = Any
-
-
-class Undefined(Exception):
-    """No finite value: a division by zero, an infinite value, an unknown function, or past the budget."""
 
 
 class Evaluator:
@@ -66,7 +61,7 @@ class Evaluator:
 
     def function(self, node: Node) -> Value:
         name, arguments = node[1], node[2]
-        if name in _TRIGONOMETRIC and self.degrees and arguments[0][0] == "deg":
+        if name in TRIGONOMETRIC and self.degrees and arguments[0][0] == "deg":
             values = [self.value(arguments[0][1]) * self.mp.pi / 180]
         else:
             values = [self.value(argument) for argument in arguments]
@@ -80,7 +75,7 @@ class Evaluator:
         if name.startswith("?"):
             return self._unknown(name, values)
         self.spent += 20
-        return _FUNCTIONS[name](self.mp, *values)
+        return FUNCTIONS[name](self.mp, *values)
 
     def _unknown(self, name: str, values: list[Value]) -> Value:
         """f(2): fixed by the name and the value, since nothing is known of f."""
@@ -92,7 +87,7 @@ _LOCAL = threading.local()
 
 def _context() -> Any:
     if not hasattr(_LOCAL, "mp"):
-        from mpmath.ctx_mp import MPContext
+        from mpmath.ctx_mp import MPContext  # type: ignore[import-untyped]  # mpmath ships no types
 
         _LOCAL.mp = MPContext()
     return _LOCAL.mp
@@ -150,48 +145,6 @@ _RULES: dict[str, Callable[[Evaluator, Node], Value]] = {
 }
 
 
-def _root(mp: Any, radicand: Value, degree: Value) -> Value:
-    """The real root of a negative number where the degree is odd."""
-    if mp.im(radicand) == 0 and mp.re(radicand) < 0 and mp.isint(degree) and int(mp.re(degree)) % 2 == 1:
-        return -mp.power(-radicand, 1 / degree)
-    return mp.power(radicand, 1 / degree)
-
-
-def _choose(mp: Any, n: Value, k: Value) -> Value:
-    return mp.binomial(n, k)
-
-
-def _factorial(mp: Any, n: Value) -> Value:
-    if abs(n) > 20_000:
-        raise Undefined("too large a factorial")
-    return mp.factorial(n)
-
-
-_TRIGONOMETRIC = ("sin", "cos", "tan", "sec", "csc", "cot")
-_SAME_NAME = "sin cos tan sec csc cot sinh cosh tanh coth exp floor ceil ln re im".split()
-_FUNCTIONS: dict[str, Callable[..., Value]] = {
-    **{name: (lambda mp, x, name=name: getattr(mp, name)(x)) for name in _SAME_NAME},
-    "arcsin": lambda mp, x: mp.asin(x),
-    "arccos": lambda mp, x: mp.acos(x),
-    "arctan": lambda mp, x: mp.atan(x),
-    "arccot": lambda mp, x: mp.acot(x),
-    "arcsec": lambda mp, x: mp.asec(x),
-    "arccsc": lambda mp, x: mp.acsc(x),
-    "arcsinh": lambda mp, x: mp.asinh(x),
-    "arccosh": lambda mp, x: mp.acosh(x),
-    "arctanh": lambda mp, x: mp.atanh(x),
-    "log": lambda mp, x, base=None: mp.log(x) if base is None else mp.log(x) / mp.log(base),
-    "abs": lambda mp, x: abs(x),
-    "root": _root,
-    "binom": _choose,
-    "factorial": _factorial,
-    "max": lambda mp, *values: max(values),
-    "min": lambda mp, *values: min(values),
-    "sgn": lambda mp, x: mp.sign(x),
-    "arg": lambda mp, x: mp.arg(x),
-}
-
-
 def same_value(a: Node, b: Node, names: Iterable[str], *, degrees: bool = False) -> bool:
     """Whether two values agree at every point.
 
@@ -216,18 +169,22 @@ def same_equation(a: Node, b: Node) -> bool:
         evaluator.mp.dps = 40
         x, y = evaluator.value(a), evaluator.value(b)
         if abs(x) < 1e-30 or abs(y) < 1e-30:
-            return abs(x) < 1e-30 and abs(y) < 1e-30
+            return bool(abs(x) < 1e-30 and abs(y) < 1e-30)
         ratios.append(x / y)
-    return all(abs(ratio / ratios[0] - 1) < 1e-25 for ratio in ratios)
+    return bool(all(abs(ratio / ratios[0] - 1) < 1e-25 for ratio in ratios))
 
 
 def _agree_at(a: Node, b: Node, evaluator: Evaluator) -> bool:
-    differences = []
+    differences: list[Value] = []
+    before: Value = None
     for digits in (*_STAGES, 120 + 3 * (_digits(a) + _digits(b))):
         if digits > 3000:
             raise Undefined("too many digits")
         evaluator.mp.dps = digits
         x, y = evaluator.value(a), evaluator.value(b)
+        if before is not None and abs(x) > 1e-15 and abs(x - before) > 1e-6 * abs(x):
+            raise Undefined("no stable value")
+        before = x
         difference = abs(x - y)
         differences.append(difference)
         # Equal differences at two precisions are a true difference, not rounding.
@@ -242,14 +199,11 @@ def _agree_at(a: Node, b: Node, evaluator: Evaluator) -> bool:
 def _digits(node: Node) -> int:
     """About how many digits the numerals of a tree spell out, powers taken in."""
     if node[0] in ("num", "dec"):
-        return (node[1].numerator.bit_length() + node[1].denominator.bit_length()) // 3
+        value: Fraction = node[1]
+        return (value.numerator.bit_length() + value.denominator.bit_length()) // 3
     if node[0] == "pow" and node[2][0] == "num" and node[2][1].denominator == 1:
         return _digits(node[1]) * max(1, min(abs(int(node[2][1])), 100_000))
-    total = 0
-    for part in node[1:]:
-        if isinstance(part, tuple):
-            total += sum(_digits(item) for item in part if isinstance(item, tuple)) if _is_list(part) else _digits(part)
-    return total
+    return sum(_digits(child) for child in children(node) if child and isinstance(child[0], str))
 
 
 def _is_list(part: Node) -> bool:

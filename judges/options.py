@@ -24,7 +24,7 @@ class SymbolicOptions:
     percent: str = "sign"
     """sign: 10% = 10, and = 0.1 where the gold has the sign; value: 10% = 0.1 too whichever has it; strict: never 10."""
     rounding: str = "printed"
-    """printed: a decimal gold takes an exact or long answer that rounds to it; exact: never. Ten digits are always exact enough."""
+    """printed: a decimal gold takes an exact or long answer that rounds to it; exact: never."""
     list_order: str = "ignored"
     """Order of a comma list without brackets: ignored or kept."""
     interval: str = "same"

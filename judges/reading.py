@@ -38,10 +38,11 @@ _ENDS = {",", ";", "end", ")", "]", r"\}"}
 class Reader:
     """One pass over the tokens of one text. `absolute` counts open | signs, since the same sign closes them."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, mixed: bool = True) -> None:
         self.tokens = tokens(text)
         self.at = 0
         self.depth = 0
+        self.mixed = mixed  # whether 3\frac12 is a mixed number
         self.absolute = 0
         self.open_end = False  # within ]a, b[ the sign [ closes
 
@@ -209,14 +210,14 @@ def _times(left: Node, right: Node) -> Node:
     return ("mul", (*left[1], right)) if left[0] == "mul" else ("mul", (left, right))
 
 
-def read(text: str) -> Node:
+def read(text: str, *, mixed: bool = True) -> Node:
     """The tree of a normal form.
 
     Raises:
         Unreadable: it is no mathematics that this reader knows, or too long or too deep.
     """
     try:
-        return Reader(text).answer()
+        return Reader(text, mixed).answer()
     except (RecursionError, OverflowError, ZeroDivisionError, ValueError) as error:
         raise Unreadable(type(error).__name__) from error
 

@@ -10,6 +10,7 @@ from judges import units
 from judges.notation import TEXT_CLOSE, TEXT_OPEN, is_wordy, normalise, words
 from judges.reading import Node, read
 from judges.tokens import Unreadable
+from judges.vocabulary import NUMBER_WORDS
 
 # Longer answers are compared as strings only.
 LONGEST = 10_000
@@ -29,12 +30,9 @@ _LETTER = re.compile(r"^[\s({\[\x02]*([A-Ja-j])[\s)}\]\x03]*(?:[).:][\s)}\]\x03]
 _LETTER_WORD = re.compile(
     r"^(?:\x02\s*)?(?:option|choice|answer)\s*(?:is\s*)?:?\s*\(?([A-Ja-j])\)?\b[\s).\x03]*$", re.IGNORECASE
 )
-_NO_SOLUTION = {"no solution", "no solutions", "no real solution", "no real solutions", "empty set", "the empty set", "none", "\\emptyset", "\\varnothing", "\\{\\}"}  # fmt: skip
+_NO_SOLUTION = {"no solution", "no solutions", "no real solution", "no real solutions", "empty set", "the empty set", "none"}
+_NO_SOLUTION |= {"\\emptyset", "\\varnothing", "\\{\\}"}
 _NO_VALUE = {"dne", "does not exist", "undefined", "not defined", "the limit does not exist"}
-_NUMBER_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
-)
-_NUMBER_WORDS += "seventeen eighteen nineteen twenty".split()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +55,7 @@ class Reading:
 
 
 @functools.lru_cache(maxsize=8192)
-def understand(written: str, decimal_comma: bool = False) -> Reading:
+def understand(written: str, decimal_comma: bool = False, mixed_numbers: str = "sum") -> Reading:
     """The reading of a bare answer."""
     if len(written) > LONGEST:
         return Reading(written, "".join(written.split()), None, problem="too long")
@@ -71,7 +69,7 @@ def understand(written: str, decimal_comma: bool = False) -> Reading:
     core, percent = units.without_percent(normal)
     core, unit = (core, "") if percent else units.without_unit(core)
     core = _one_number(core, decimal_comma)
-    node, problem = _tree(core)
+    node, problem = _tree(core, mixed_numbers == "sum")
     if node is None and _looks_like_words(normal):
         return Reading(written, normal, None, letter=letter, words=words(normal), problem=problem)
     return Reading(written, normal, node, unit or money, percent, letter, problem=problem)
@@ -89,7 +87,7 @@ def _fixed(normal: str) -> str | None:
         return "no solution"
     if plain in _NO_VALUE:
         return "does not exist"
-    if is_wordy(normal) and plain not in _NUMBER_WORDS and not re.search(r"\d", normal):
+    if is_wordy(normal) and plain not in NUMBER_WORDS and not re.search(r"\d", normal):
         return plain
     return None
 
@@ -101,11 +99,11 @@ def _one_number(core: str, decimal_comma: bool) -> str:
     if _THOUSANDS.fullmatch(core) or _SPACED_THOUSANDS.fullmatch(core):
         return re.sub(r"[, ]", "", core)
     plain = words(core)
-    if plain in _NUMBER_WORDS:
-        return str(_NUMBER_WORDS.index(plain))
+    if plain in NUMBER_WORDS:
+        return str(NUMBER_WORDS.index(plain))
     if match := _BASE_WORD.match(core) or _LETTERED_BASE.match(core):
         return f"{match[1]}_{{{match[2]}}}"
-    if match := _REPEATED.match(core):
+    if core.endswith(("...", "dots")) and len(core) < 100 and (match := _REPEATED.match(core)):
         return f"{match[1] or match[3]}\\overline{{{match[2] or match[4]}}}"
     if match := _ORDINAL.fullmatch(core) or _CUT_OFF.fullmatch(core):
         return match[1]
@@ -118,12 +116,12 @@ def _one_number(core: str, decimal_comma: bool) -> str:
     return core
 
 
-def _tree(core: str) -> tuple[Node | None, str]:
+def _tree(core: str, mixed: bool) -> tuple[Node | None, str]:
     match = _LETTERED_BASE.match(core)
     if match:
         return ("base", match[1], match[2]), ""
     try:
-        return read(core), ""
+        return read(core, mixed=mixed), ""
     except Unreadable as error:
         return None, str(error)
 

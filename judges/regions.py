@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from judges.numeric import Evaluator, Undefined, names_in
+from judges.functions import Undefined
+from judges.numeric import Evaluator, names_in
 from judges.reading import Node
 from judges.values import equal_values
 

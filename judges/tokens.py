@@ -1,9 +1,11 @@
-"""Cuts a normal form into tokens, and knows which words are functions, constants and separators."""
+"""Cuts a normal form into tokens; words become functions, constants, separators or products of letters."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
+
+from judges.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SHORT_WORDS
 
 
 class Unreadable(Exception):
@@ -27,26 +29,6 @@ _TOKEN = re.compile(
     r"|(?P<op>\*\*|<=|>=|!=|==|=<|=>|->|\.\.\.|\S))",
 )
 
-FUNCTIONS = {
-    **{name: name for name in "sin cos tan sec csc cot sinh cosh tanh coth arcsin arccos arctan ln exp".split()},
-    **{name: name for name in "abs floor ceil gcd lcm max min det sgn deg arg sqrt cbrt".split()},
-    **{"asin": "arcsin", "acos": "arccos", "atan": "arctan", "log": "log", "lg": "lg", "cosec": "csc", "cotan": "cot"},
-    **{"arccot": "arccot", "arcsec": "arcsec", "arccsc": "arccsc", "arcsinh": "arcsinh", "arccosh": "arccosh"},
-    **{"arctanh": "arctanh", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "binomial": "binom"},
-    **{"binom": "binom", "choose": "binom", "factorial": "factorial", "ceiling": "ceil", "tg": "tan", "ctg": "cot", "Re": "re", "Im": "im"},
-    **{"comb": "binom", "pow": "pow", "frac": "frac"},
-}  # fmt: skip
-GREEK = set(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi omicron rho varrho sigma"
-    " varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar".split()
-)
-CONSTANTS = {"pi": "pi", "Pi": "pi", "infty": "inf", "infinity": "inf", "Infinity": "inf", "oo": "inf", "inf": "inf"}
-# English words of two or three letters, which are no products of variables.
-SHORT_WORDS = set(
-    "is no not yes the are all odd any one two six ten of to in at by it if on we he be so as an for per was has can may its you"
-    " day boy man men box cat dog red ace sun mon tue wed thu fri sat jan feb mar apr jun jul aug sep oct nov dec new non nor but"
-    " old even none true left up down does each exact nan nil null dne via yen rs usd".split()
-)
 # The only words of four and more letters that are products: alphabets that formulas use.
 _LONG_PRODUCT = re.compile(r"[abcdkmnpqrstuvwxyz]{4,6}|[A-Z]{4}")
 _VOWELS = set("aeiou")

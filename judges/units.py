@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 from judges.notation import TEXT_CLOSE, TEXT_OPEN
-from judges.tokens import CONSTANTS, FUNCTIONS, GREEK, SHORT_WORDS
+from judges.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SHORT_WORDS
 
 # name -> (dimension, how many of the dimension's first unit)
 _KNOWN: dict[str, tuple[str, Fraction]] = {}
@@ -19,7 +19,8 @@ def _learn(dimension: str, **units: tuple[str, str]) -> None:
 
 
 _learn(
-    "length", mm=("1/1000", "mm millimeter millimetre"), cm=("1/100", "cm centimeter centimetre"), dm=("1/10", "dm decimeter"),
+    "length",
+    mm=("1/1000", "mm millimeter millimetre"), cm=("1/100", "cm centimeter centimetre"), dm=("1/10", "dm decimeter"),
     m=("1", "m meter metre"), km=("1000", "km kilometer kilometre"), inch=("127/5000", "in inch inches"),
     ft=("381/1250", "ft foot feet"), yd=("1143/1250", "yd yard"), mi=("201168/125", "mi mile"),
 )  # fmt: skip
@@ -38,6 +39,7 @@ _learn(
 )
 _learn("angle", degree=("1", "degree deg"))
 _learn("speed", mph=("1", "mph"), kmh=("1000000/1609344", "kmh kph"))
+_LONGEST_WITH_UNIT = 300
 _PREFIXES = ("square", "sq", "cubic", "cu")
 _MARKED = re.compile(
     rf"^(.*[\w)\]}}!|'])\s*(/|\bper\b)?\s*{TEXT_OPEN}([^{TEXT_CLOSE}]*){TEXT_CLOSE}\s*(?:\^\s*\{{?\s*(-?\d)\s*\}}?)?$",
@@ -74,7 +76,7 @@ def without_unit(normal: str) -> tuple[str, str]:
             normal = normal.rstrip().rstrip("/").rstrip()
     if unit:
         return normal, unit
-    match = _WORDS.match(normal)
+    match = _WORDS.match(normal) if len(normal) < _LONGEST_WITH_UNIT else None
     if match and _are_unit_words(match[3], spaced=normal[len(match[1])] == " "):
         return match[1].strip(), match[3]
     return normal, ""

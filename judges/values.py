@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 from fractions import Fraction
 
-from judges.algebra import Form, TooLarge, form
-from judges.numeric import Evaluator, Undefined, children, names_in, same_value
+from judges.algebra import form
+from judges.forms import Form, TooLarge
+from judges.functions import Undefined
+from judges.numeric import Evaluator, children, names_in, same_value
 from judges.reading import Node
 
 # Digits from which a decimal stands for the number it approximates.
