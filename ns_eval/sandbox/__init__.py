@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ns_eval.sandbox.box import Sandbox
+    from ns_eval.sandbox.box import CodeSession, Sandbox, open_sandbox
     from ns_eval.sandbox.config import SandboxConfig
     from ns_eval.sandbox.execution import Execution
+    from ns_eval.sandbox.forks import SandboxError
 
-__all__ = ["Execution", "Sandbox", "SandboxConfig"]
-_HOMES = {"Execution": "execution", "Sandbox": "box", "SandboxConfig": "config"}
+__all__ = ["CodeSession", "Execution", "Sandbox", "SandboxConfig", "SandboxError", "open_sandbox"]
+_HOMES = {
+    "CodeSession": "box",
+    "Execution": "execution",
+    "Sandbox": "box",
+    "SandboxConfig": "config",
+    "SandboxError": "forks",
+    "open_sandbox": "box",
+}
 
 
 def __getattr__(name: str) -> Any:

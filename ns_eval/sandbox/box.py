@@ -8,12 +8,15 @@ import os
 import re
 import secrets
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from ns_eval.sandbox.calls import GONE_BEFORE, Call, Cost
 from ns_eval.sandbox.config import SandboxConfig
 from ns_eval.sandbox.execution import Execution
 from ns_eval.sandbox.forks import Fork, Zygote
+
+if TYPE_CHECKING:
+    from ns_eval.sandbox.remote import RemoteSandbox
 
 logger = logging.getLogger(__name__)
 _HEAVY = re.compile(r"^\s*(?:import|from)\s+(?:numpy|sympy|scipy|pandas|sklearn|matplotlib|mpmath)\b", re.MULTILINE)
@@ -79,6 +82,13 @@ class Session:
         if self._fork is not None:
             self._fork.kill()
             self._fork = None
+
+
+def open_sandbox(config: SandboxConfig) -> Sandbox | RemoteSandbox:
+    """The one that the settings ask for: at `host`, else an own one."""
+    from ns_eval.sandbox.remote import RemoteSandbox
+
+    return RemoteSandbox(config) if config.host else Sandbox(config)
 
 
 class Sandbox:

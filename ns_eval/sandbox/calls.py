@@ -13,9 +13,13 @@ from ns_eval.sandbox.execution import Execution, Status
 from ns_eval.sandbox.forks import Fork, Limits, Message
 
 _GRACE_S = 0.5
+_ROUNDS, _PAUSE_S = 50, 0.002
 _TICKS_S = (0.02, 0.05, 0.1)
 GONE_BEFORE = "its process was gone before the code began"
-_SIGNALS = {6: "aborted", 9: "killed", 11: "segmentation fault", 24: "out of CPU time", 25: "file too large"}
+_SIGNALS = {
+    6: "aborted", 9: "killed", 11: "segmentation fault", 24: "out of CPU time", 25: "file too large",
+    31: "a forbidden system call",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,10 @@ class Call:
         if not self._sent("cell", {"code": code, "number": number}, None):
             return self._told("killed", {}, reason=GONE_BEFORE, lost=True, ended=True)
         reply = await self._reply()
-        self._fork.end_children()
+        for _ in range(_ROUNDS):  # a killed process needs a moment, and may have started another before
+            if not self._fork.end_children():
+                break
+            await asyncio.sleep(_PAUSE_S)
         return self._judged(reply, lost=lost)
 
     async def _program(self, code: str, tests: str | None, stdin: str, nonce: str) -> Execution:
@@ -158,11 +165,11 @@ class Call:
             return self._told("killed", reply, reason=self._over, lost=True, ended=True)
         if "exit" in reply or "gone" in reply:
             code = reply.get("exit")
-            if code is None:
+            if not isinstance(code, int):  # nobody says: the zygote is gone too, or the code wrote to the channel
                 return self._told("killed", reply, reason="its process is gone", lost=True, ended=True)
             if script and code == 0:  # os._exit(0): what it printed is judged, and that is all
                 return self._told("ok", reply)
-            named = _SIGNALS.get(-code, f"signal {-code}") if isinstance(code, int) and code < 0 else f"exit code {code}"
+            named = _SIGNALS.get(-code, f"signal {-code}") if code < 0 else f"exit code {code}"
             return self._told("killed", reply, reason=f"its process ended: {named}", lost=True, ended=True)
         if reply.get("error") is not None:
             return self._told("error", reply, lost=lost)

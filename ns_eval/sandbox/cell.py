@@ -67,8 +67,8 @@ def _timed(work: Any) -> dict[str, Any]:
         outcome["error"] = type(error).__name__[:200]
         _show(error)
     for stream in (sys.stdout, sys.stderr, sys.__stdout__):
-        with contextlib.suppress(BaseException):
-            stream.flush()
+        with contextlib.suppress(BaseException):  # the code may have closed or replaced it
+            stream.flush()  # type: ignore[union-attr]  # None is suppressed like the rest
     return outcome | {"cpu": _cpu_seconds() - before}
 
 

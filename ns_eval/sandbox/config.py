@@ -26,7 +26,7 @@ class SandboxConfig:
     timeout_s: float = 10.0
     """Seconds one piece of code may take."""
     patience: float = 3.0
-    """A test program may take its limit in CPU seconds, and this many times more by the clock: a busy node fails no right answer."""
+    """A test program may take its limit in CPU seconds, and this many times that by the clock, for a busy node's sake."""
     parallel: int | None = None
     """Pieces of code that run at once; further ones wait. Default: the number of CPUs."""
     memory_mb: int = 2048

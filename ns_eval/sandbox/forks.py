@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -18,8 +19,8 @@ from typing import Any
 from ns_eval.errors import NsError
 from ns_eval.sandbox import wire
 from ns_eval.sandbox.config import SandboxConfig
-from ns_eval.sandbox.root import readable
 from ns_eval.sandbox.processes import Handle, Usage, end_descendants, usage
+from ns_eval.sandbox.root import readable
 
 _START_S = 120.0
 _BEGIN_S = 30.0
@@ -32,6 +33,7 @@ _PROGRAM = (
 # What bubblewrap needs to build the same root; only where own namespaces are refused and it has the right to make them.
 _BWRAP = ("bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
 
+logger = logging.getLogger(__name__)
 Message = dict[str, Any]  # Any: JSON
 
 
@@ -78,8 +80,9 @@ class Fork:
         self.end_children()
         self._handle.signal(signal.SIGINT)
 
-    def end_children(self) -> None:
-        end_descendants(self._top, self.pid)
+    def end_children(self) -> bool:
+        """Kills what the code started; whether there was anything."""
+        return end_descendants(self._top, self.pid)
 
     def kill(self) -> None:
         """Ends the process and all that descends from it."""
@@ -168,7 +171,7 @@ class Zygote:
         if self._mode != "namespaces":
             self._scratch = tempfile.TemporaryDirectory(prefix="ns-sandbox-", ignore_cleanup_errors=True)
             if os.geteuid() == 0:
-                os.chown(self._scratch.name, 65534, 65534)
+                Path(self._scratch.name).chmod(0o1733)  # sessions may belong to another user
         ours, theirs = wire.pair()
         ours.setblocking(False)
         with tempfile.TemporaryFile() as log:
@@ -192,6 +195,8 @@ class Zygote:
             ours.close()
             await self.close()
             raise SandboxError(f"sandbox ({self._mode}): {message['fail']}")
+        if message["missing"]:
+            logger.warning("sandbox: not installed, so code cannot import it: %s", ", ".join(message["missing"]))
         self._channel = ours
         return ours
 
@@ -227,8 +232,8 @@ _LIMITS_HINT = "`ulimit -u` and `sysctl user.max_user_namespaces` bound the numb
 
 async def _receive(channel: socket.socket) -> tuple[Message, int]:
     loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    loop.add_reader(channel, lambda: ready.done() or ready.set_result(None))
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(channel, _wake, ready)
     try:
         await ready
         message, descriptors, sender = wire.receive(channel)
@@ -236,6 +241,11 @@ async def _receive(channel: socket.socket) -> tuple[Message, int]:
         loop.remove_reader(channel)
     wire.close(descriptors)
     return message, sender
+
+
+def _wake(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 def _parent(pid: int) -> int:

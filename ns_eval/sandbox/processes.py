@@ -8,6 +8,7 @@ import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -69,38 +70,47 @@ def usage(pid: int, memory_limit: int) -> Usage:
     memory = sum(map(_anonymous, pids))
     if memory > memory_limit and len(pids) > 1:
         memory = sum(map(_proportional, pids))
-    return Usage(sum(stat[1] for stat in stats), memory, sum(stat[2] for stat in stats))
+    return Usage(sum(stat.threads for stat in stats), memory, sum(stat.cpu_s for stat in stats))
 
 
-def end_descendants(pid: int, spare: int) -> None:
-    """Kills all that descend from `pid`, but not `spare`."""
+def end_descendants(pid: int, spare: int) -> bool:
+    """Kills all that descend from `pid`, but not `spare`; whether there was anything that lived."""
+    living = False
     for child, parent in descendants(pid):
         if child == spare:
             continue
         handle = Handle(child)
         stat = _stat(child)
-        # Looked at again once the descriptor is held: the number could have been given to another process.
-        if stat is not None and stat[0] in (parent, pid):
+        # Looked at once the descriptor is held: the number could have been given to another process meanwhile.
+        if stat is not None and stat.parent in (parent, pid) and stat.state != "Z":
+            living = True
             handle.signal(signal.SIGKILL)
         handle.close()
+    return living
 
 
 def _children(pid: int) -> list[int]:
     children: list[int] = []
     with contextlib.suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):
+        for task in Path(f"/proc/{pid}/task").iterdir():
             with contextlib.suppress(OSError):
-                children += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+                children += map(int, (task / "children").read_text().split())
     return children
 
 
-def _stat(pid: int) -> tuple[int, int, float] | None:
-    """(parent, threads, CPU seconds)"""
+class _Stat(NamedTuple):
+    state: str
+    parent: int
+    threads: int
+    cpu_s: float
+
+
+def _stat(pid: int) -> _Stat | None:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except (OSError, IndexError):
         return None
-    return int(fields[1]), int(fields[17]), sum(map(int, fields[11:15])) / _TICKS
+    return _Stat(fields[0], int(fields[1]), int(fields[17]), sum(map(int, fields[11:15])) / _TICKS)
 
 
 def _anonymous(pid: int) -> int:

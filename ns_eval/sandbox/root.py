@@ -13,11 +13,13 @@ from pathlib import Path
 
 from ns_eval.sandbox import kernel
 
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32", "/etc/ld.so.cache", "/etc/alternatives")
-_SYSTEM += ("/etc/localtime",)
+_SYSTEM = (
+    "/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32", "/etc/ld.so.cache", "/etc/alternatives",
+    "/etc/localtime",
+)  # fmt: skip
 DEVICES = ("null", "zero", "full", "random", "urandom")
 _NAMES = {"passwd": "sandbox:x:1000:1000::/tmp:/bin/sh\n", "group": "sandbox:x:1000:\n", "hosts": "127.0.0.1 localhost\n"}
-_STAGE = "/tmp"
+_STAGE = Path("/tmp")
 _FLAGS = kernel.MS_NOSUID | kernel.MS_NODEV
 
 
@@ -39,18 +41,18 @@ def build(places: list[str]) -> None:
     """
     kernel.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     # Taken before the stage covers what lies below it, such as a virtual environment in /tmp.
-    links = {path: os.readlink(path) for path in places if os.path.islink(path)}
-    handles = {path: os.open(path, os.O_PATH) for path in places if os.path.exists(path) and path not in links}
+    links = {path: path.readlink() for path in map(Path, places) if path.is_symlink()}
+    handles = {path: os.open(path, os.O_PATH) for path in map(Path, places) if path.exists() and path not in links}
     devices = {name: os.open(f"/dev/{name}", os.O_PATH) for name in DEVICES}
-    kernel.mount("tmpfs", _STAGE, "tmpfs", _FLAGS, "size=4m,mode=755")
+    kernel.mount("tmpfs", str(_STAGE), "tmpfs", _FLAGS, "size=4m,mode=755")
     for path, handle in sorted(handles.items()):
-        if not os.path.lexists(_STAGE + path):  # else inside one that is bound
-            _bind(handle, _STAGE + path)
+        if not _is_there(path):  # else inside one that is bound
+            _bind(handle, _staged(path))
         os.close(handle)
     for path, target in links.items():
-        if not os.path.lexists(_STAGE + path):
-            os.makedirs(os.path.dirname(_STAGE + path), exist_ok=True)
-            os.symlink(target, _STAGE + path)
+        if not _is_there(path):
+            _staged(path).parent.mkdir(parents=True, exist_ok=True)
+            _staged(path).symlink_to(target)
     _populate(devices)
     os.chdir(_STAGE)
     kernel.pivot_root(".", "old")
@@ -61,28 +63,36 @@ def build(places: list[str]) -> None:
 def seal() -> None:
     """Takes the old root away and makes the new one read-only."""
     kernel.detach("/old")
-    os.rmdir("/old")
+    Path("/old").rmdir()
     kernel.mount(None, "/", None, kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _FLAGS)
+
+
+def _staged(path: Path) -> Path:
+    return _STAGE / path.relative_to("/")
+
+
+def _is_there(path: Path) -> bool:
+    return _staged(path).exists() or _staged(path).is_symlink()
 
 
 def _populate(devices: dict[str, int]) -> None:
     for name in ("dev/shm", "proc", "tmp", "old", "etc"):
-        os.makedirs(f"{_STAGE}/{name}", exist_ok=True)
+        (_STAGE / name).mkdir(parents=True, exist_ok=True)
     for name, handle in devices.items():
-        _bind(handle, f"{_STAGE}/dev/{name}", devices=True)
+        _bind(handle, _STAGE / "dev" / name, devices=True)
         os.close(handle)
     for name, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
-        os.symlink(target, f"{_STAGE}/dev/{name}")
+        (_STAGE / "dev" / name).symlink_to(target)
     for name, text in _NAMES.items():
-        Path(f"{_STAGE}/etc/{name}").write_text(text)
+        (_STAGE / "etc" / name).write_text(text)
 
 
-def _bind(handle: int, target: str, *, devices: bool = False) -> None:
-    os.makedirs(os.path.dirname(target), exist_ok=True)
+def _bind(handle: int, target: Path, *, devices: bool = False) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
     if stat.S_ISDIR(os.fstat(handle).st_mode):
-        os.makedirs(target, exist_ok=True)
+        target.mkdir(exist_ok=True)
     else:
-        Path(target).touch()
-    kernel.mount(f"/proc/self/fd/{handle}", target, None, kernel.MS_BIND | kernel.MS_REC)
+        target.touch()
+    kernel.mount(f"/proc/self/fd/{handle}", str(target), None, kernel.MS_BIND | kernel.MS_REC)
     if not devices:
-        kernel.make_read_only(target)
+        kernel.make_read_only(str(target))

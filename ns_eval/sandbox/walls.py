@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from ns_eval.errors import UsageError, suggest
 from ns_eval.sandbox import kernel, landlock
@@ -129,7 +130,7 @@ async def _reachable(zygote: Zygote) -> list[str]:
 def _targets() -> Iterator[dict[str, object]]:
     with ExitStack() as stack:
         file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="ns-sandbox-probe-"))
-        os.chmod(file.name, 0o644)
+        Path(file.name).chmod(0o644)
         tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         abstract = stack.enter_context(socket.socket(socket.AF_UNIX))
         name = f"\0ns-sandbox-{os.getpid()}-{id(file)}"

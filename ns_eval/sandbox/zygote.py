@@ -16,6 +16,7 @@ import shutil
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 from ns_eval.sandbox import cell, kernel, landlock, root, seccomp, wire
@@ -24,8 +25,10 @@ _NOBODY = 65534
 _SPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWNET
 _FLAGS = kernel.MS_NOSUID | kernel.MS_NODEV
 # Lazily imported by nearly every program: 70 ms of each fresh session.
-_ALWAYS = ("bisect", "collections", "copy", "datetime", "decimal", "fractions", "functools", "heapq", "itertools")
-_ALWAYS += ("json", "math", "operator", "queue", "random", "re", "statistics", "string", "textwrap", "typing")
+_ALWAYS = (
+    "bisect", "collections", "copy", "datetime", "decimal", "fractions", "functools", "heapq", "itertools", "json",
+    "math", "operator", "queue", "random", "re", "statistics", "string", "textwrap", "typing",
+)  # fmt: skip
 _INSIDE = 1000
 
 Settings = dict[str, Any]  # Any: JSON from the host
@@ -38,14 +41,13 @@ def main(descriptor: int, settings_json: str) -> None:
     try:
         if settings["mode"] == "namespaces":
             _enter_namespaces(host)
-        elif os.geteuid() == 0:
-            os.setgroups([])
+        elif os.geteuid() == 0 and _open_to_all(os.__file__):
             _become_nobody()
-        _load(settings["preload"])
+        missing = _load(settings["preload"])
     except BaseException as error:
         wire.send(host, {"fail": f"{type(error).__name__}: {error}"})
         os._exit(1)
-    wire.send(host, {"ready": True})
+    wire.send(host, {"ready": True, "missing": missing})
     _serve(host, settings)
 
 
@@ -99,8 +101,8 @@ def _enter_namespaces(host: socket.socket) -> None:
     _mount_proc()
     root.seal()
     if is_root:
-        os.setgroups([])
         _become_nobody()
+        kernel.die_with_parent(signal.SIGKILL)  # changing the user has cleared it
 
 
 def _mount_proc() -> None:
@@ -112,20 +114,32 @@ def _mount_proc() -> None:
 
 
 def _become_nobody() -> None:
+    os.setgroups([])
     os.setresgid(_NOBODY, _NOBODY, _NOBODY)
     os.setresuid(_NOBODY, _NOBODY, _NOBODY)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else /proc/self belongs to root, and a session cannot map its user
 
 
-def _load(preload: list[str]) -> None:
+def _open_to_all(path: str) -> bool:
+    """Whether a user without rights can read what lies there; an interpreter under /root, say, is not."""
+    return all(parent.stat().st_mode & 1 for parent in Path(path).parents)
+
+
+def _load(preload: list[str]) -> list[str]:
+    """Imports what sessions find loaded; the names of `preload` that are not installed."""
     os.chdir("/")
-    sys.path[:] = [path for path in sys.path if path and os.path.exists(path)]
+    sys.path[:] = [path for path in sys.path if path and Path(path).exists()]
+    missing = []
     for name in (*_ALWAYS, *preload):
-        importlib.import_module(name)
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            missing.append(name)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)
     gc.collect()
     gc.freeze()
+    return missing
 
 
 def _in_namespaces(channel: socket.socket, settings: Settings) -> None:
@@ -166,13 +180,14 @@ def _confined(channel: socket.socket, settings: Settings) -> None:
         _tell_end(channel, status)
         _sweep(scratch)
     kernel.die_with_parent(signal.SIGKILL)
-    os.mkdir(scratch, 0o700)
-    running = sum(1 for name in os.listdir("/proc") if name.isdigit())
+    Path(scratch).mkdir(0o700)
+    running = sum(1 for entry in Path("/proc").iterdir() if entry.name.isdigit())
     _settle(scratch, settings, processes=running + settings["processes"])
+    kernel.drop_capabilities()
     version = landlock.abi()
-    if settings["mode"] == "landlock":
+    if settings["mode"] != "none":
         landlock.apply(root.readable(), [scratch, *(f"/dev/{name}" for name in root.DEVICES)], network=False)
-    seccomp.apply(network=False, signals=settings["mode"] == "landlock" and version >= landlock.SIGNALS_FROM)
+    seccomp.apply(network=False, signals=settings["mode"] != "none" and version >= landlock.SIGNALS_FROM)
     _run(channel)
 
 
@@ -194,8 +209,7 @@ def _sweep(scratch: str) -> None:
 
 
 def _children() -> list[int]:
-    with open(f"/proc/self/task/{os.getpid()}/children") as file:
-        return [int(number) for number in file.read().split()]
+    return [int(number) for number in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
 
 
 def _settle(home: str, settings: Settings, *, processes: int) -> None:
