@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import string
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -125,6 +126,15 @@ def predicted_answer(sample: Sample) -> str | None:
         given = sample.question.meta["predicted_answer"]
         return None if given is None or not str(given).strip() else str(given)
     return extract(sample.generation.text, Extraction())
+
+
+def canonical_answer(sample: Sample) -> str | None:
+    """The form under which equal answers share a call: the symbolic judge's, else the text without blanks at its ends."""
+    for verdict in sample.verdicts:
+        if verdict.answer:
+            return verdict.answer
+    predicted = predicted_answer(sample)
+    return None if predicted is None else unicodedata.normalize("NFC", predicted.strip())
 
 
 def chance(seed: int, *what: str) -> float:

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from judges import asking
-from judges.asking import Shown, predicted_answer
+from judges.asking import Shown, canonical_answer, predicted_answer
 from judges.replies import yes_no
 from judges.sharing import SeededShare
 from ns_eval.config import build
@@ -116,13 +115,13 @@ class EquivalenceJudge:
         if source is None or (source == "symbolic" and self._audit.has(self.call_key(sample))):
             return None
         extracted = predicted_answer(sample)
-        return Verdict(self.name, source != "no_answer", _canonical(sample), extracted, comment=source)
+        return Verdict(self.name, source != "no_answer", canonical_answer(sample), extracted, comment=source)
 
     def call_key(self, sample: Sample) -> str:
         """Samples with one key are one question to the judge: same problem, expected and canonical answer, and prompt."""
         columns = {"problem": sample.question.problem, "expected_answer": sample.question.expected_answer}
         columns |= {name: sample.question.meta.get(name) for name in self._fields if name in sample.question.meta}
-        columns["predicted_answer"] = _canonical(sample)
+        columns["predicted_answer"] = canonical_answer(sample)
         if "generation" in self._fields:
             columns["generation"] = sample.generation.text
         text = "\0".join(f"{name}={columns[name]}" for name in sorted(columns))
@@ -150,7 +149,7 @@ class EquivalenceJudge:
 
     def verdict(self, sample: Sample, reply: Generation) -> Verdict:
         """Yes, no, or missing with the reason in `error`; the raw text is the reply's."""
-        extracted, answer = predicted_answer(sample), _canonical(sample)
+        extracted, answer = predicted_answer(sample), canonical_answer(sample)
         error = asking.reply_error(reply)
         correct = None if error else _read(reply)
         if error is None and correct is None:
@@ -181,15 +180,6 @@ class EquivalenceJudge:
 
 def _read(reply: Generation) -> bool | None:
     return yes_no(reply.text, cut=reply.finish_reason == "length")
-
-
-def _canonical(sample: Sample) -> str | None:
-    """The form under which equal answers share a call: the symbolic judge's, else the text without blanks at its ends."""
-    for verdict in sample.verdicts:
-        if verdict.answer:
-            return verdict.answer
-    predicted = predicted_answer(sample)
-    return None if predicted is None else unicodedata.normalize("NFC", predicted.strip())
 
 
 def _checked(options: Mapping[str, Any]) -> EquivalenceOptions:

@@ -35,7 +35,8 @@ def row_columns(
     judge is NeMo-Skills' `judgement`.
     """
     name = judge.name
-    texts = [judge.judgement(verdict, reply) for reply in replies or [None] * len(judge.part_columns)]
+    said: Sequence[Generation | None] = replies or [None] * len(judge.part_columns)
+    texts = [judge.judgement(verdict, reply) for reply in said]
     columns: dict[str, Json] = {
         **dict(zip(judge.part_columns, texts, strict=True)),
         f"{name}_source": "model" if replies else verdict.comment or "none",

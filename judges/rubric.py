@@ -21,6 +21,7 @@ from judges.sharing import RepeatOptions
 from ns_eval.config import build
 from ns_eval.records import Generation, Json, Sample, Verdict
 
+
 class RubricJudge:
     """Rates by a rubric. `prompt` and `rubric` are names or resolved plain data.
 
