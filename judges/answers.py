@@ -152,7 +152,9 @@ def _by_phrase(text: str) -> str | None:
 def _bare(text: str) -> str | None:
     """A whole text that is nothing but an answer: one short line."""
     text = text.strip()
-    return text if text and len(text) <= LONGEST_BARE and "\n" not in text and "\\boxed" not in text else None
+    if not text or "\n" in text or "\\boxed" in text:
+        return None
+    return text if len(text) <= LONGEST_BARE or " " not in text else None
 
 
 def _last_letter(text: str) -> str | None:

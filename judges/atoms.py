@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from judges.reading import Node, Reader
 
 FRACTIONS = {r"\frac", r"\dfrac", r"\tfrac", r"\cfrac", r"\sfrac", r"\nicefrac", r"\flatfrac"}
+_MOST_POSTFIXES = 10
 _NUMERALS = {
     "two": "2",
     "three": "3",
@@ -227,7 +228,7 @@ def arguments(reader: Reader) -> tuple[Node, ...]:
 
 
 def postfixed(reader: Reader, node: Node) -> Node:
-    while True:
+    for _ in range(_MOST_POSTFIXES):
         kind = reader.next.kind
         if kind == "!":
             reader.take()
@@ -242,3 +243,4 @@ def postfixed(reader: Reader, node: Node) -> Node:
             node = ("unit", node, reader.take().text)
         else:
             return node
+    raise Unreadable("too many signs behind a value")

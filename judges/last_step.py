@@ -20,6 +20,12 @@ _LONGEST = 400
 _HUGE = re.compile(r"\d{7}|\d\s*\^\s*(?:\{\s*)?-?\d{2,}|\^[^ ]*\^[^ ]*\^|\d\s*\^\s*\{?\s*[6-9]|!")
 
 
+_MEANT_FOR_SYMPY = re.compile(
+    r"`\\(?:sum|prod|i*nt|oint|lim|limsup|liminf|partial|nabla|bmod|pmod|mod|equiv|perp|parallel|mid|subset|forall|d)[A-Za-z]*`"
+    r"|the environment (?:cases|aligned|align\*?|gathered|split|equation)"
+)
+
+
 class LastStep:
     """Calls `compare` of a class that may hang: on the spot in a worker, which is what is killed; elsewhere in a pool."""
 
@@ -62,6 +68,6 @@ def shared(target: str) -> LastStep:
 def is_fit(gold: Reading, given: Reading) -> bool:
     """Whether what stopped our reader is a command it does not know (a sum, an integral, a limit), and nothing is huge."""
     problems = [reading.problem for reading in (gold, given) if reading.node is None]
-    if given.words or not problems or not all(problem.startswith(("`\\", "the environment")) for problem in problems):
+    if given.words or not problems or not all(_MEANT_FOR_SYMPY.match(problem) for problem in problems):
         return False
     return all(len(text) <= _LONGEST and not _HUGE.search(text) for text in (gold.normal, given.normal))

@@ -55,6 +55,8 @@ class Evaluator:
         return self.mp.mpf(digest % 1_000_003 + 300_007) / 700_001
 
     def power(self, base: Value, exponent: Value) -> Value:
+        if not base and self.mp.re(exponent) <= 0:
+            raise Undefined("no power of zero")
         if base and exponent and abs(exponent) * abs(self.mp.mag(base)) > MOST_EXPONENT_BITS:
             raise Undefined("too large a power")
         return self.mp.power(base, exponent)

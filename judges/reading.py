@@ -21,6 +21,8 @@ from judges.tokens import Token, Unreadable, tokens
 Node: TypeAlias = tuple[Any, ...]
 
 DEEPEST = 60
+# Factors, quotients and unions that one tree may hang on each other.
+LONGEST_CHAIN = 150
 _RELATIONS = {
     "=": "=", "==": "=", "<": "<", ">": ">", "<=": "<=", ">=": ">=", "=<": "<=", "=>": ">=", "!=": "!=",
     r"\lt": "<", r"\gt": ">", r"\le": "<=", r"\leq": "<=", r"\leqslant": "<=", r"\leqq": "<=", r"\ge": ">=", r"\geq": ">=",
@@ -111,9 +113,11 @@ class Reader:
 
     def join(self) -> Node:
         node = self.ratio()
-        while self.next.kind in _JOINS:
+        for _ in range(LONGEST_CHAIN):
+            if self.next.kind not in _JOINS:
+                return node
             node = ("join", _JOINS[self.take().kind], node, self.ratio())
-        return node
+        raise Unreadable("too long a union")
 
     def ratio(self) -> Node:
         parts = [self.sum()]
@@ -141,7 +145,7 @@ class Reader:
 
     def product(self) -> Node:
         node = self.unary()
-        while True:
+        for _ in range(LONGEST_CHAIN):
             kind = self.next.kind
             if kind in _TIMES:
                 self.take()
@@ -153,6 +157,7 @@ class Reader:
                 node = atoms.mixed(self, node) or _times(node, self.power())
             else:
                 return node
+        raise Unreadable("too long a product")
 
     def unary(self) -> Node:
         if self.skip("-"):
