@@ -1,4 +1,4 @@
-"""A server is started, awaited, watched, started again and ended as a whole; what is wrong with it is told in one sentence."""
+"""A server is started, awaited, watched, started again and ended as a whole; what is wrong is one clear sentence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from tests.paths import REPO
 T = TypeVar("T")
 CHECKPOINT = folder("shipped") / "tinymath"
 QUICK = Backoff(first_s=0.01, longest_s=0.05)
-COMMANDS = {"vllm": "vllm", "sglang": "-m sglang.launch_server", "trtllm": "trtllm-serve"}
 
 
 @pytest.fixture(autouse=True)

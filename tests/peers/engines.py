@@ -25,67 +25,7 @@ from typing import Any
 OPTIONS = Path(__file__).parent / "options"
 CONTEXT, PROMPT = 2048, 5
 # trtllm-serve's request model forbids every other field (serve/openai_protocol.py, commit 0076e939).
-TRTLLM_FIELDS = frozenset(
-    [
-        "model",
-        "messages",
-        "prompt",
-        "max_tokens",
-        "max_completion_tokens",
-        "temperature",
-        "top_p",
-        "top_k",
-        "top_p_min",
-        "min_p",
-        "seed",
-        "stop",
-        "n",
-        "best_of",
-        "logprobs",
-        "top_logprobs",
-        "repetition_penalty",
-        "length_penalty",
-        "early_stopping",
-        "frequency_penalty",
-        "presence_penalty",
-        "stop_token_ids",
-        "ignore_eos",
-        "min_tokens",
-        "skip_special_tokens",
-        "lora_request",
-        "chat_template_kwargs",
-        "response_format",
-    ]
-)
-TRTLLM_OPTIONS = [
-    "tokenizer",
-    "host",
-    "port",
-    "backend",
-    "log_level",
-    "max_beam_width",
-    "max_batch_size",
-    "max_num_tokens",
-    "max_seq_len",
-    "max_input_len",
-    "tp_size",
-    "tp",
-    "pp_size",
-    "pp",
-    "ep_size",
-    "ep",
-    "cluster_size",
-    "gpus_per_node",
-    "kv_cache_free_gpu_memory_fraction",
-    "num_postprocess_workers",
-    "extra_llm_api_options",
-    "config",
-    "reasoning_parser",
-    "metadata_server_config_file",
-    "server_role",
-    "disagg_cluster_uri",
-]
-TRTLLM_FLAGS = ["trust_remote_code", "enable_chunked_prefill", "disable_kv_cache_reuse", "skip_tokenizer_init"]
+TRTLLM_FIELDS = frozenset((OPTIONS / "trtllm_fields.txt").read_text().split())
 
 
 def recorded(name: str) -> argparse.ArgumentParser:
@@ -109,17 +49,6 @@ def recorded(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def trtllm() -> argparse.ArgumentParser:
-    """click: no abbreviations, underscores, unknown options end it with 2."""
-    parser = argparse.ArgumentParser(prog="trtllm-serve", add_help=False, allow_abbrev=False)
-    parser.add_argument("model")
-    for name in TRTLLM_OPTIONS:
-        parser.add_argument(f"--{name}", type=int if name == "port" else str)
-    for name in TRTLLM_FLAGS:
-        parser.add_argument(f"--{name}", action="store_true")
-    return parser
-
-
 class Engine:
     """One stand-in: what it was told, what it lists, how it dies."""
 
@@ -137,7 +66,7 @@ class Engine:
             self.names = [options.served_model_name or self.path]
             self.adapters = _named(options.lora_paths) if options.enable_lora else {}
         else:
-            options = trtllm().parse_args(words)
+            options = recorded("trtllm").parse_args(words)
             self.path, self.names, self.adapters = options.model, [Path(options.model).name], {}
         self.names = self.plan.get("names", self.names)
         self.port = options.port
