@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from judges.answers import Extraction, boxed, extract
-from judges.canonical import canonical
-from judges.ladder import decide
-from judges.last_step import MATH_VERIFY, NEMO_SKILLS, LastStep, is_fit, shared
-from judges.options import SymbolicOptions, wrong_choice
-from judges.readings import understand
+from judges.maths.canonical import canonical
+from judges.maths.ladder import decide
+from judges.maths.last_step import MATH_VERIFY, NEMO_SKILLS, LastStep, is_fit, shared
+from judges.maths.options import SymbolicOptions, wrong_choice
+from judges.maths.readings import understand
 from ns_eval.config import build
 from ns_eval.errors import UsageError
 from ns_eval.records import Generation, Question, Verdict

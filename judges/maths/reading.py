@@ -14,8 +14,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any, TypeAlias
 
-from judges import atoms
-from judges.tokens import Token, Unreadable, tokens
+from judges.maths import atoms
+from judges.maths.tokens import Token, Unreadable, tokens
 
 # A node's items are of many kinds; the comparer looks at the name before it takes one out.
 Node: TypeAlias = tuple[Any, ...]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 from fractions import Fraction
 
-from judges.algebra import form
-from judges.forms import Form, TooLarge
-from judges.functions import Undefined
-from judges.numeric import Evaluator, children, names_in, same_value
-from judges.reading import Node
+from judges.maths.algebra import form
+from judges.maths.forms import Form, TooLarge
+from judges.maths.functions import Undefined
+from judges.maths.numeric import Evaluator, children, names_in, same_value
+from judges.maths.reading import Node
 
 # Digits from which a decimal stands for the number it approximates.
 LONG = 10

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 
-from judges.forms import ONE, Form, add, constant, multiply, name, opaque, order_key, raise_to
-from judges.reading import Node
+from judges.maths.forms import ONE, Form, add, constant, multiply, name, opaque, order_key, raise_to
+from judges.maths.reading import Node
 
 
 def form(node: Node) -> Form:

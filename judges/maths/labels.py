@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from judges.numeric import names_in
-from judges.reading import Node
+from judges.maths.numeric import names_in
+from judges.maths.reading import Node
 
 
 def solved(node: Node) -> tuple[Node | None, Node] | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 
-from judges import regions
-from judges.functions import Undefined
-from judges.labels import same_label, solved
-from judges.numeric import names_in, same_equation
-from judges.options import SymbolicOptions
-from judges.reading import Node
-from judges.signs import spread
-from judges.values import Decision, equal_values
+from judges.maths import regions
+from judges.maths.functions import Undefined
+from judges.maths.labels import same_label, solved
+from judges.maths.numeric import names_in, same_equation
+from judges.maths.options import SymbolicOptions
+from judges.maths.reading import Node
+from judges.maths.signs import spread
+from judges.maths.values import Decision, equal_values
 
 _GROUPS = ("list", "set", "seq")
 _REGIONS = ("join", "domain")

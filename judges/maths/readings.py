@@ -6,11 +6,11 @@ import functools
 import re
 from dataclasses import dataclass
 
-from judges import units
-from judges.notation import TEXT_CLOSE, TEXT_OPEN, is_wordy, normalise, words
-from judges.reading import Node, read
-from judges.tokens import Unreadable
-from judges.vocabulary import NUMBER_WORDS
+from judges.maths import units
+from judges.maths.notation import TEXT_CLOSE, TEXT_OPEN, is_wordy, normalise, words
+from judges.maths.reading import Node, read
+from judges.maths.tokens import Unreadable
+from judges.maths.vocabulary import NUMBER_WORDS
 
 # Longer answers are compared as strings only.
 LONGEST = 10_000

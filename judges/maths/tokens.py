@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from judges.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SHORT_WORDS
+from judges.maths.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SHORT_WORDS
 
 
 class Unreadable(Exception):

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from judges.functions import Undefined
-from judges.numeric import Evaluator, names_in
-from judges.reading import Node
-from judges.values import equal_values
+from judges.maths.functions import Undefined
+from judges.maths.numeric import Evaluator, names_in
+from judges.maths.reading import Node
+from judges.maths.values import equal_values
 
 _INFINITY: Node = ("const", "inf")
 _LOWEST: Node = ("neg", _INFINITY)

@@ -8,13 +8,13 @@ import re
 import threading
 from typing import Any
 
-from judges.readings import Reading
-from judges.values import Decision
+from judges.maths.readings import Reading
+from judges.maths.values import Decision
 from ns_eval.targets import instantiate
 from ns_eval.workers import CallFailed, Limits, Pool
 
-MATH_VERIFY = "judges.heavy.MathVerify"
-NEMO_SKILLS = "judges.nemo_skills.NemoSkills"
+MATH_VERIFY = "judges.maths.heavy.MathVerify"
+NEMO_SKILLS = "judges.maths.nemo_skills.NemoSkills"
 _LONGEST = 400
 # What makes sympy hang more often than not: long numerals, towers of powers, large exponents, factorials.
 _HUGE = re.compile(r"\d{7}|\d\s*\^\s*(?:\{\s*)?-?\d{2,}|\^[^ ]*\^[^ ]*\^|\d\s*\^\s*\{?\s*[6-9]|!")

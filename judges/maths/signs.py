@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from judges.numeric import children
-from judges.reading import Node
+from judges.maths.numeric import children
+from judges.maths.reading import Node
 
 
 def spread(node: Node) -> Node:

@@ -6,12 +6,12 @@ import re
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from judges import atoms
-from judges.tokens import Token, Unreadable
-from judges.vocabulary import CONSTANTS, FUNCTIONS, GREEK
+from judges.maths import atoms
+from judges.maths.tokens import Token, Unreadable
+from judges.maths.vocabulary import CONSTANTS, FUNCTIONS, GREEK
 
 if TYPE_CHECKING:
-    from judges.reading import Node, Reader
+    from judges.maths.reading import Node, Reader
 
 
 _BINOMIALS = {r"\binom", r"\dbinom", r"\tbinom"}
@@ -96,7 +96,7 @@ def argument(reader: Reader) -> Node:
     r"""An argument of a LaTeX command: a group, else one digit or one atom, as in \frac12."""
     token = reader.next
     if token.kind == "num" and len(token.text) > 1 and token.text.isdigit():
-        from judges.reading import number
+        from judges.maths.reading import number
 
         reader.tokens[reader.at] = Token("num", token.text[1:], False)
         return number(token.text[0])

@@ -6,11 +6,11 @@ import re
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from judges import commands
-from judges.tokens import Token, Unreadable
+from judges.maths import commands
+from judges.maths.tokens import Token, Unreadable
 
 if TYPE_CHECKING:
-    from judges.reading import Node, Reader
+    from judges.maths.reading import Node, Reader
 
 FRACTIONS = {r"\frac", r"\dfrac", r"\tfrac", r"\cfrac", r"\sfrac", r"\nicefrac", r"\flatfrac"}
 _MOST_POSTFIXES = 10
@@ -69,7 +69,7 @@ def within(reader: Reader, close: str) -> Node:
 
 
 def _numeral(reader: Reader, token: Token) -> Node:
-    from judges.reading import number
+    from judges.maths.reading import number
 
     node = number(token.text)
     following = reader.next

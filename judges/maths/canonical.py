@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from judges.labels import is_label
-from judges.reading import Node
-from judges.readings import Reading
-from judges.values import form_of
+from judges.maths.labels import is_label
+from judges.maths.reading import Node
+from judges.maths.readings import Reading
+from judges.maths.values import form_of
 
 
 def canonical(reading: Reading) -> str:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
-from judges.functions import FUNCTIONS, TRIGONOMETRIC, Undefined, Value
-from judges.reading import Node
+from judges.maths.functions import FUNCTIONS, TRIGONOMETRIC, Undefined, Value
+from judges.maths.reading import Node
 
 # Operations of all evaluations of one comparison, in units of about a microsecond at 30 digits.
 BUDGET = 60_000

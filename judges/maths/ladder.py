@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from judges.comparing import compare
-from judges.options import SymbolicOptions
-from judges.reading import Node
-from judges.readings import Reading, understand
-from judges.units import factor
-from judges.values import Decision, form_of
+from judges.maths.comparing import compare
+from judges.maths.options import SymbolicOptions
+from judges.maths.reading import Node
+from judges.maths.readings import Reading, understand
+from judges.maths.units import factor
+from judges.maths.values import Decision, form_of
 
 _NUMERAL = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 

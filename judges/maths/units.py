@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from judges.notation import TEXT_CLOSE, TEXT_OPEN
-from judges.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SHORT_WORDS
+from judges.maths.notation import TEXT_CLOSE, TEXT_OPEN
+from judges.maths.vocabulary import CONSTANTS, FUNCTIONS, GREEK, SHORT_WORDS
 
 # name -> (dimension, how many of the dimension's first unit)
 _KNOWN: dict[str, tuple[str, Fraction]] = {}
