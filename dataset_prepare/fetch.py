@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dataset_prepare import hub
+from dataset_prepare.readers import format_of
 from dataset_prepare.sources import PrepareSource, SplitSource, upstream_name
 from ns_eval.errors import DataError
 from ns_eval.files import replacing, sha256
@@ -17,6 +19,9 @@ from ns_eval.files import replacing, sha256
 TIMEOUT_S = 60
 CHUNK_BYTES = 1 << 20
 _READABLE = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".txt", ".gz", ".xml")
+_NO_ROWS = re.compile(r"^[._]|^(state|dataset_info|dataset_dict)\.json$|\.origin\.json$")
+_PREFERRED = ("parquet", "arrow", "jsonl", "json", "csv", "tsv")
+_SPELLINGS = {"validation": ("val", "valid", "dev")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +83,43 @@ def _below(folder: Path, pattern: str) -> list[Path]:
     for start in range(len(parts)):
         found = sorted(item for item in folder.glob("/".join(parts[start:])) if item.is_file())
         if found:
-            return found
+            return _one_format(found)
     return []
 
 
 def _by_split_name(folder: Path, name: str) -> list[Path]:
-    """`test.jsonl`, `test-00000-of-00001.parquet`, `test/…`, or a folder that `datasets.save_to_disk` wrote."""
-    for base in (folder, folder / "data"):
-        for found in (
-            sorted(item for item in base.glob(f"{name}*") if _is_split(item, name)),
-            sorted(item for item in (base / name).glob("*") if item.suffix in _READABLE and item.name[0] not in "._"),
-        ):
-            rows = [item for item in found if item.name not in ("state.json", "dataset_info.json")]
+    """`test.jsonl`, `test-00000-of-00001.parquet` or `test/…`, here or in `data/`."""
+    for known in (name, *_SPELLINGS.get(name, ())):
+        for base in (folder, folder / "data"):
+            rows = [item for item in sorted(base.glob(f"{known}*")) if _is_split(item, known)]
+            rows = _one_format(rows or _rows_in(base / known))
             if rows:
                 return rows
-    return sorted(folder.glob("data-*.arrow")) if (folder / "state.json").is_file() else []
+    return []
+
+
+def only_file(folder: Path) -> Path | None:
+    """The one file of rows in a folder (what `datasets.save_to_disk` wrote in one piece, for one); None of several."""
+    files = _rows_in(folder)
+    return files[0] if len(files) == 1 else None
+
+
+def _rows_in(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*")) if folder.is_dir() else []
+    return [item for item in files if item.suffix in _READABLE and item.is_file() and not _NO_ROWS.search(item.name)]
+
+
+def _one_format(files: list[Path]) -> list[Path]:
+    """The same rows often lie there twice, as Parquet and as JSON lines: of several formats one is read."""
+    formats = {format_of(item) for item in files}
+    chosen = next((kind for kind in _PREFERRED if kind in formats), None)
+    return files if chosen is None else [item for item in files if format_of(item) == chosen]
 
 
 def _is_split(path: Path, name: str) -> bool:
     follows = path.name[len(name) : len(name) + 1]
-    return path.is_file() and follows in (".", "-", "_") and path.suffix in _READABLE and ".origin." not in path.name
+    known = path.suffix in _READABLE and not _NO_ROWS.search(path.name)
+    return path.is_file() and known and follows in (".", "-", "_")
 
 
 def _local_ids(path: Path, split: SplitSource) -> Path | None:

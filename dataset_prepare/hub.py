@@ -106,7 +106,7 @@ def _asked(dataset: str, revision: str | None, ask: Callable[[], T]) -> T:
     page = f"https://huggingface.co/datasets/{dataset}"
     # Transport errors are OSError in huggingface_hub 0.x, and its HTTP library's own from 1.0 on.
     bases = errors.HfHubHTTPError.__bases__
-    transport: tuple[type[Exception], ...] = tuple(base for base in bases if issubclass(base, Exception))
+    failures: tuple[type[Exception], ...] = (OSError, *(base for base in bases if issubclass(base, Exception)))
     try:
         return ask()
     except errors.GatedRepoError as error:
@@ -123,7 +123,7 @@ def _asked(dataset: str, revision: str | None, ask: Callable[[], T]) -> T:
         ) from error
     except errors.HfHubHTTPError as error:
         raise DataError(f"the hub answered {error.response.status_code} for {dataset}", hint=_elsewhere(dataset)) from error
-    except (OSError, *transport) as error:
+    except failures as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"cannot reach the hub for {dataset}: {reason}", hint=_elsewhere(dataset)) from error
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dataset_prepare.fetch import fetched, local
+from dataset_prepare.fetch import Fetched, fetched, local, only_file
 from dataset_prepare.sources import PrepareSource, source, upstream_name
 from dataset_prepare.split_files import Prepared, upstream_form, write_split
 from ns_eval import benchmarks, questions
@@ -69,7 +70,7 @@ def main(config: PrepareConfig) -> int:
 def _prepare_one(benchmark: BenchmarkConfig, folder: Path, given: str | None, asked: int) -> NsError | None:
     """One benchmark; of several, one that fails does not keep the others from being prepared."""
     try:
-        for item in prepare(benchmark, folder, _given(given, benchmark.name, asked)):
+        for item in prepare(benchmark, folder, _given(given, benchmark, asked)):
             for note in item.notes:
                 print(f"warning: {benchmark.name}: {note}", file=sys.stderr)
             part = f" of {item.upstream_rows}" if item.upstream_rows not in (None, item.rows) else ""
@@ -81,16 +82,20 @@ def _prepare_one(benchmark: BenchmarkConfig, folder: Path, given: str | None, as
     return None
 
 
-def _given(given: str | None, name: str, asked: int) -> Path | None:
+def _given(given: str | None, benchmark: BenchmarkConfig, asked: int) -> Path | None:
+    """--source, or the folder of this benchmark in it, under its name or an alias."""
     if given is None:
         return None
     path = Path(given).expanduser()
     if not path.exists():
         raise UsageError(f"--source: {path} does not exist")
-    if path.is_dir() and (path / name).is_dir():
-        return path / name
+    for name in (benchmark.name, *benchmark.aliases):
+        if (path / name).is_dir():
+            return path / name
     if asked > 1:
-        raise UsageError(f"--source: {path} has no folder `{name}`", hint="with several names it holds a folder for each")
+        raise UsageError(
+            f"--source: {path} has no folder `{benchmark.name}`", hint="with several names it holds a folder for each"
+        )
     return path
 
 
@@ -110,7 +115,7 @@ def prepare(benchmark: BenchmarkConfig, folder: Path, given: Path | None = None)
             with fetched(declared, name, folder / benchmark.name) as files:
                 yield write_split(benchmark, name, folder, files, strict=declared.kind != "local")
         return
-    found = {name: files for name in _splits_in(given, benchmark, declared) if (files := local(given, declared, name)).files}
+    found = _found(given, benchmark, declared)
     if not found:
         wanted = [pattern for split in declared.splits.values() for pattern in split.files]
         names = wanted or [f"{upstream_name(name, split)}*" for name, split in declared.splits.items()]
@@ -121,13 +126,18 @@ def prepare(benchmark: BenchmarkConfig, folder: Path, given: Path | None = None)
         yield write_split(benchmark, name, folder, files, strict=False)
 
 
-def _splits_in(given: Path, benchmark: BenchmarkConfig, declared: PrepareSource) -> list[str]:
-    """Of one file, the splits whose upstream name its own name holds, else the default split alone."""
+def _found(given: Path, benchmark: BenchmarkConfig, declared: PrepareSource) -> dict[str, Fetched]:
+    """Split -> its files at a path of the user's. Of a single file, the splits that its name names, else the default one."""
     if given.is_dir():
-        return list(declared.splits)
-    words = given.name.replace("-", ".").replace("_", ".").split(".")
+        found = {name: files for name in declared.splits if (files := local(given, declared, name)).files}
+        alone = only_file(given)
+        if found or alone is None:
+            return found
+        given = alone
+    words = re.split(r"[-_.]", given.name)
     named = [name for name, split in declared.splits.items() if upstream_name(name, split) in words]
-    return named or [benchmark.split]
+    whole = [name for name, split in declared.splits.items() if given.name in (Path(file).name for file in split.files)]
+    return {name: local(given, declared, name) for name in whole or named or [benchmark.split]}
 
 
 def _shipped(benchmark: BenchmarkConfig) -> Prepared:

@@ -18,6 +18,8 @@ from ns_eval.records import Json
 from ns_eval.resources import locate
 
 BATCH_ROWS = 1024
+# An ending that is never wrong, whatever a YAML says of the upstream's text files.
+_BINARY = ("parquet", "arrow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ def read(path: Path, file_format: str = "", header: list[str] | None = None) -> 
         DataError: not that format, a broken row by line, not UTF-8.
         UsageError: a format that nobody reads.
     """
-    name = file_format or format_of(path)
+    ending = format_of(path)
+    name = ending if ending in _BINARY else file_format or ending
     if ":" in name:
         reader: Callable[[Path], Iterator[Raw]] = locate(name)
         rows = reader(path)

@@ -56,7 +56,7 @@ def write_split(benchmark: BenchmarkConfig, name: str, folder: Path, files: Fetc
     declared = source(benchmark)
     split = declared.splits[name]
     path = folder / benchmark.name / f"{name}.jsonl"
-    rows = question_rows(_raws(declared, files), benchmark, declared, name, _ids(files.ids))
+    rows = question_rows(_raws(declared, files, name), benchmark, declared, name, _ids(files.ids))
     try:
         with replacing(path) as out:
             written = _write_rows(out, (store_images(row, path.parent) for row in rows))
@@ -93,10 +93,11 @@ def _write_rows(out: Json, rows: Iterator[dict[str, Json]]) -> Written:
     return Written(digest.hexdigest(), subsets)
 
 
-def _raws(declared: PrepareSource, files: Fetched) -> Iterator[Raw]:
+def _raws(declared: PrepareSource, files: Fetched, name: str) -> Iterator[Raw]:
+    """Every row of a split; `_config` and `_split` say what a loader may need and the row does not hold."""
     for config, file in files.files:
         for raw in read(file, declared.format, declared.header or None):
-            yield Raw(raw.where, {"_config": config, **raw.values})
+            yield Raw(raw.where, {"_config": config, "_split": name, **raw.values})
 
 
 def _ids(path: Path | None) -> frozenset[str] | None:

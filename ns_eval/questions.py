@@ -15,7 +15,8 @@ from ns_eval.errors import DataError, suggest
 from ns_eval.records import Json, Question, question_from_row, question_row, read_jsonl
 from ns_eval.resources import folder as shipped_folder
 
-_EMPTY: tuple[Json, ...] = (None, "", [], {})
+# An empty list is something: a sentence without an entity.
+_EMPTY: tuple[Json, ...] = (None, "", {})
 
 
 @dataclass(frozen=True, slots=True)
