@@ -89,7 +89,19 @@ class Samples:
         )
 
 
-def samples(scores: Scores) -> Samples:
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which view of the table: votes over equal texts rather than equal answers, the first questions, a limit of length."""
+
+    literal: bool = False
+    max_questions: int = -1
+    max_tokens: int | None = None
+
+
+_EVERYTHING = Selection()
+
+
+def samples(scores: Scores, selection: Selection = _EVERYTHING) -> Samples:
     """The flat arrays of a scores table, with `both_correct` and `any_correct` where there are several judges.
 
     A sample whose request failed is missing for every score. One that ended without an answer is an attempt: where the
@@ -105,26 +117,31 @@ def samples(scores: Scores) -> Samples:
     first = order[np.searchsorted(question, np.arange(len(names)))]
     status_codes, statuses = codes(table["status"])
     status = np.array(statuses, dtype=np.str_)[status_codes[order]]
-    classes = integers(table["answer_class"])[order]
+    classes = codes(table["answer"])[0][order] if selection.literal else integers(table["answer_class"])[order]
+    tokens = floats(table["completion_tokens"])[order]
     values = _values(scores, order, status, classes)
+    graded = frozenset(name for name in values if name.startswith("score_"))
     for name, value in values.items():
         if np.isinf(value).any():
             raise DataError(f"question `{names[question[np.isinf(value)][0]]}`: {name} is not finite")
-    per_question = {name: _texts(scores, name, first) for name in ("question_hash", "subset", "cluster")}
-    return Samples(
+        if selection.max_tokens is not None and name not in graded:
+            value[(tokens > selection.max_tokens) & ~np.isnan(value)] = 0.0
+    columns = {name: _texts(scores, name, first) for name in ("question_hash", "subset", "cluster")}
+    found = Samples(
         names=tuple(names),
-        hashes=tuple(text or "" for text in per_question["question_hash"]),
-        subsets=tuple(per_question["subset"]),
-        clusters=tuple(text or name for text, name in zip(per_question["cluster"], names, strict=True)),
+        hashes=tuple(text or "" for text in columns["question_hash"]),
+        subsets=tuple(columns["subset"]),
+        clusters=tuple(text or name for text, name in zip(columns["cluster"], names, strict=True)),
         question=question,
         seed=integers(table["seed"], null=GREEDY)[order],
         status=status,
         classes=classes,
         silent=(classes < 0) & ((status != "ok") | (classes >= 0).any()),
         values=values,
-        graded=frozenset(name for name in values if name.startswith("score_")),
-        tokens=floats(table["completion_tokens"])[order],
+        graded=graded,
+        tokens=tokens,
     )
+    return found if selection.max_questions < 0 else found.only(np.arange(found.count) < selection.max_questions)
 
 
 def _texts(scores: Scores, name: str, rows: Integers) -> list[str | None]:
@@ -166,21 +183,23 @@ def _all_of(verdicts: Sequence[Floats]) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class PerQuestion:
-    """One score of every question. `n` scored samples, `mean` of them (NaN for n = 0), `right` their sum.
+    """One score of every question: `n` scored samples, their `mean` (NaN for n = 0), `variance` (ddof 1) and sum `right`.
 
     `passed`, `voted` and `silent` have shape (questions, most samples + 1) and are indexed by k, NaN for k > n: pass@k (the
     expected maximum for graded scores), majority@k (all NaN for those), and P(none of k has an answer). `mixed` counts the
-    answer classes on which the judge contradicts itself.
+    answer classes on which the judge contradicts itself, `tables` holds the votes (empty where nothing votes).
     """
 
     n: Integers
     mean: Floats
     variance: Floats
+    right: Floats
     passed: Floats
     voted: Floats
     silent: Floats
     unanswered: Integers
     mixed: Integers
+    tables: tuple[Votes, ...]
 
 
 def per_question(found: Samples, score: str) -> PerQuestion:
@@ -189,7 +208,7 @@ def per_question(found: Samples, score: str) -> PerQuestion:
     scored = ~np.isnan(value)
     question, value, classes = found.question[scored], value[scored], found.classes[scored]
     n = np.bincount(question, minlength=found.count)
-    right = np.bincount(question, weights=value, minlength=found.count)
+    right = np.bincount(question, weights=value, minlength=found.count).astype(np.float64)
     unanswered = np.bincount(question[found.silent[scored]], minlength=found.count)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = right / n
@@ -197,7 +216,7 @@ def per_question(found: Samples, score: str) -> PerQuestion:
         variance = np.where(n > 1, squares / (n - 1), np.nan)
     shape = (found.count, int(n.max(initial=0)) + 1)
     passed, voted, silent = (np.full(shape, np.nan) for _ in range(3))
-    mixed = np.zeros(found.count, np.int64)
+    mixed, tables = np.zeros(found.count, np.int64), list[Votes]()
     for size in np.unique(n[n > 0]):
         rows = np.flatnonzero(n == size)
         silent[rows, : size + 1] = none_of_k(size, size - unanswered[rows])
@@ -207,19 +226,24 @@ def per_question(found: Samples, score: str) -> PerQuestion:
             passed[rows, : size + 1] = pass_at_k(size, right[rows].astype(np.int64))
     if score not in found.graded and (classes >= 0).any():
         tables, mixed = votes(question, classes, value, unanswered)
-        _vote(voted, n, tables)
-    return PerQuestion(n, mean, variance, passed, voted, silent, unanswered, mixed)
+        voted = expected_votes(tables, shape[1])
+    return PerQuestion(n, mean, variance, right, passed, voted, silent, unanswered, mixed, tuple(tables))
 
 
-def _vote(voted: Floats, n: Integers, tables: Sequence[Votes]) -> None:
-    """Fills majority@k; questions with the same vote table are computed once."""
+def expected_votes(tables: Sequence[Votes], width: int) -> Floats:
+    """majority@k of each table, shape (tables, width), NaN for k > n; equal tables are computed once."""
+    voted = np.full((len(tables), width), np.nan)
     alike: dict[Votes, list[int]] = {}
     for row, table in enumerate(tables):
         alike.setdefault(table, []).append(row)
-    for size in np.unique(n[n > 0]):
-        chosen = [table for table in alike if table.n == size]
-        for table, expected in zip(chosen, majority_at_k(chosen), strict=True):
-            voted[alike[table], : size + 1] = expected
+    by_size: dict[int, list[Votes]] = {}
+    for table in alike:
+        by_size.setdefault(table.n, []).append(table)
+    for size, chosen in by_size.items():
+        if size:
+            for table, expected in zip(chosen, majority_at_k(chosen), strict=True):
+                voted[alike[table], : size + 1] = expected
+    return voted
 
 
 def votes(question: Integers, classes: Integers, value: Floats, unanswered: Integers) -> tuple[list[Votes], Integers]:

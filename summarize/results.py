@@ -2,60 +2,236 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from ns_eval.arguments import Spellings
 from ns_eval.config import positional
+from ns_eval.errors import CoverageError, UsageError, suggest
 from ns_eval.files import write_text
-from ns_eval.scores import load
-from summarize.discover import discover
-from summarize.questions import samples
-from summarize.render import classic
-from summarize.tables import tables
+from ns_eval.scores import Scores, load
+from summarize.discover import Found, Results, discover
+from summarize.intervals import Interval
+from summarize.metrics import Metrics, metrics
+from summarize.questions import Samples, Selection, samples
+from summarize.render import as_csv, classic, detail, latex, markdown
+from summarize.tables import Options, Table, tables
+
+_FORMATS = ("text", "classic", "markdown", "json", "csv", "latex")
+_CLUSTERS = ("judge", "literal")
+_log = logging.getLogger(__name__)
 
 
 @dataclass
 class ResultsConfig:
-    """Print pass@k, majority@k and their intervals from a run folder.
+    """Print pass@k, majority@k and their errors from the folders of one or more runs.
 
     Examples:
         ns summarize_results out
         ns summarize_results out/eval-results/aime24 --metric_type=math --cluster=local
+        ns summarize_results out --k=1,4,16,64 --format=markdown
+        ns summarize_results run-a run-b --benchmarks=aime24 --plot=aime24.png
     """
 
     results_dirs: list[str] = positional(many=True)  # noqa: RUF009
-    """Run folders, or folders of one benchmark."""
+    """Run folders, ours or NeMo-Skills', or folders of one benchmark."""
+    benchmarks: list[str] = field(default_factory=list)
+    """Only these."""
+    format: str = "text"
+    """text, classic (the first table only), markdown, json, csv or latex."""
+    columns: list[str] = field(default_factory=list)
+    """Only these scores, such as judge_correct, score_bleu, no_answer."""
+    k: list[int] = field(default_factory=list)
+    """The k of majority@k and pass@k that are printed. Default: the number of samples. metrics.json holds all."""
+    interval: str = "wilson"
+    """wilson (with the effective n), t, normal, clopper-pearson, jeffreys, uniform or bootstrap."""
+    level: float = 0.95
+    """The confidence level of the intervals."""
+    clusters: str = "judge"
+    """Which answers are one answer in a vote: judge (those it calls equal) or literal (equal text)."""
+    min_coverage: float = 0.98
+    """Exit with 6 where a smaller share of the expected samples is graded."""
+    max_samples: int = -1
+    """Only the first N questions of each benchmark; -1: all."""
+    max_seq_len: int | None = None
+    """Count every answer of more tokens as wrong."""
+    plot: str | None = None
+    """Draw pass@k, majority@k, length and truncation into this file: .png, .svg or .html."""
+    save_metrics_path: str | None = None
+    """Where metrics.json goes. Default: into the results folder."""
     metric_type: str | None = None
     """Accepted for older scripts: which scores there are is read from the results."""
     cluster: str | None = None
     """Accepted for older scripts: results are read where they are, on this machine or a shared file system."""
-    benchmarks: list[str] = field(default_factory=list)
-    """Only these."""
-    k: list[int] = field(default_factory=list)
-    """The k of majority@k and pass@k. Default: all samples."""
-    save_metrics_path: str | None = None
-    """Where metrics.json goes. Default: into the results folder."""
+    verbose: bool = True
+    """Print the second table, which holds errors and coverage; false is --format=classic."""
+
+
+RESULTS_SPELLINGS = Spellings(
+    aliases={"results_dir": "results_dirs", "bootstrap": "interval"},
+    ignored={
+        "config_dir": "results are read where they are",
+        "remote_tar_dir": "results are read where they are",
+        "mount_paths": "results are read where they are",
+        "extra_datasets": "which scores there are is read from the results",
+        "extra_datasets_type": "which scores there are is read from the results",
+        "data_dir": "which scores there are is read from the results",
+        "debug": "a summary prints all it knows",
+    },
+    refused={
+        "wandb_name": "metrics.json holds every number; log it from there",
+        "wandb_group": "metrics.json holds every number; log it from there",
+        "wandb_project": "metrics.json holds every number; log it from there",
+        "metrics_kwargs": "the switches are --k, --interval, --columns, --clusters and --max_seq_len",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The tables of one results_dir, with the folder that each stands for."""
+
+    results: Results
+    tables: tuple[Table, ...]
+    folders: tuple[Found, ...]
 
 
 def main(config: ResultsConfig) -> int:
-    saved = []
-    for results_dir in config.results_dirs:
-        results = discover(Path(results_dir), config.benchmarks)
-        metrics = {}
-        for item in results.benchmarks:
-            scores = load(item.folder)
-            for table in tables(item.name, samples(scores), scores.meta, config.k):
-                print(classic(table), end="")
-                metrics[table.name] = {
-                    row.label: {"num_entries": row.entries, "no_answer": row.no_answer}
-                    | {name: cell.value for name, cell in row.cells.items()}
-                    for row in table.rows
-                }
-        path = Path(config.save_metrics_path) if config.save_metrics_path else results.metrics
-        write_text(path, msgspec.json.format(msgspec.json.encode(metrics), indent=2).decode() + "\n")
-        saved.append(path)
-    for path in saved:
-        print(f"Metrics are saved to {path}")
+    """Prints the tables.
+
+    Raises:
+        CoverageError: less than min_coverage of a benchmark is graded; the tables are printed before.
+    """
+    _check(config)
+    summaries = list(_summaries(config))
+    printed = [table for summary in summaries for table in summary.tables]
+    saved = _save(config, summaries)
+    if config.format != "json":
+        print(_rendered(config, printed), end="")
+    if config.plot is not None:
+        from summarize.plots import draw
+
+        draw(Path(config.plot), printed)
+        saved.append(f"The picture is {config.plot}")
+    # What a program reads must hold nothing else.
+    for line in saved:
+        print(line, file=sys.stderr if config.format in ("json", "csv") else sys.stdout)
+    for summary in summaries:
+        _require_coverage(summary, config.min_coverage)
     return 0
+
+
+def _check(config: ResultsConfig) -> None:
+    if not config.results_dirs:
+        raise UsageError("which results?", hint="ns summarize_results OUTPUT_DIR")
+    for name, value, known in (("format", config.format, _FORMATS), ("clusters", config.clusters, _CLUSTERS)):
+        if value not in known:
+            raise UsageError(f"--{name}={value}: {suggest(value, known)}")
+    wrong = [k for k in config.k if k < 1]
+    if wrong:
+        raise UsageError(f"--k={wrong[0]}: expected numbers of samples from 1")
+
+
+def _summaries(config: ResultsConfig) -> Iterator[Summary]:
+    options = Options(tuple(config.k), Interval(config.interval, config.level))
+    labels = run_labels([Path(path) for path in config.results_dirs])
+    for label, path in zip(labels, config.results_dirs, strict=True):
+        results = discover(Path(path), config.benchmarks)
+        found: list[Table] = []
+        folders: list[Found] = []
+        for item in results.benchmarks:
+            scores = load_scores(item.folder)
+            name = f"{label}: {item.name}" if len(labels) > 1 else item.name
+            made = tables(name, _samples(config, scores), scores.meta, options)
+            found += made
+            folders += [item] * len(made)
+        yield Summary(results, tuple(found), tuple(folders))
+
+
+def load_scores(folder: Path) -> Scores:
+    """The scores table of a folder; where it must be made anew, the judge says which answers are equal."""
+    from summarize.equality import judged_equality
+
+    with judged_equality(folder) as same:
+        return load(folder, same)
+
+
+def run_labels(paths: Sequence[Path]) -> list[str]:
+    """A short name for each run: the last part of its path that tells it from the others."""
+    resolved = [path.resolve().parts for path in paths]
+    for depth in range(1, max(map(len, resolved)) + 1):
+        labels = ["/".join(parts[-depth:]) for parts in resolved]
+        if len(set(labels)) == len(labels):
+            return labels
+    return [str(path) for path in paths]
+
+
+def _samples(config: ResultsConfig, scores: Scores) -> Samples:
+    return samples(scores, Selection(config.clusters == "literal", config.max_samples, config.max_seq_len))
+
+
+def _rendered(config: ResultsConfig, printed: Sequence[Table]) -> str:
+    if config.format in ("markdown", "latex", "csv"):
+        return {"markdown": markdown, "latex": latex, "csv": as_csv}[config.format](printed, config.columns)
+    text = "".join(classic(table, config.columns) for table in printed)
+    if config.max_seq_len is not None:
+        text = f" Metrics for Max Sequence Length {config.max_seq_len} ".center(80, "-") + "\n" + text
+    if config.format == "classic" or not config.verbose:
+        return text
+    text += "".join(detail(table, config.level, config.columns) for table in printed)
+    return text + f"errors: {Interval(config.interval, config.level).described}; docs/statistics.md says how each is made\n"
+
+
+def _save(config: ResultsConfig, summaries: Sequence[Summary]) -> list[str]:
+    """Writes metrics.json of each run, or of all into the one file that was named."""
+    settings = {
+        name: value for name, value in asdict(config).items() if name not in ("plot", "save_metrics_path", "verbose")
+    }
+    if config.save_metrics_path is not None:
+        every = metrics([table for summary in summaries for table in summary.tables], settings)
+        files: dict[Path, Metrics] = {Path(config.save_metrics_path): every}
+    else:
+        files = {summary.results.metrics: metrics(summary.tables, settings) for summary in summaries}
+    lines = []
+    for path, found in files.items():
+        text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
+        if config.format == "json":
+            print(text, end="")
+        try:
+            write_text(path, text)
+            lines.append(f"Metrics are saved to {path}")
+        except OSError as error:
+            _log.warning("%s cannot be written (%s): --save_metrics_path names another place", path, error.strerror)
+    return lines
+
+
+def _require_coverage(summary: Summary, least: float) -> None:
+    for table, item in zip(summary.tables, summary.folders, strict=True):
+        covered = table.coverage
+        if covered.share >= least:
+            continue
+        names = {seed: "output.jsonl" if seed < 0 else f"output-rs{seed}.jsonl" for seed, _ in covered.partial[:3]}
+        short = ", ".join(f"{names[seed]} has {count} of {covered.questions}" for seed, count in covered.partial[:3])
+        raise CoverageError(
+            f"{table.name}: {covered.graded} of {covered.expected} samples are graded ({100 * covered.share:.1f}%), "
+            f"--min_coverage asks for {100 * least:g}%{f': {short}' if short else ''}",
+            hint=_finish(item),
+        )
+
+
+def _finish(item: Found) -> str:
+    """The command that completes the benchmark."""
+    from ns_eval.manifest import read
+
+    if item.run is not None:
+        with contextlib.suppress(Exception):
+            for entry in reversed(read(item.run).commands):
+                if item.name in entry.benchmarks:
+                    return f"{entry.command}    finishes the run; --min_coverage=0 takes it as it is"
+    return "run the same evaluation again, it asks what is missing; or --min_coverage=0 takes it as it is"

@@ -1,96 +1,226 @@
-"""The per-question table -> rows of a table: one evaluation mode each, every number a Cell."""
+"""The per-question table -> rows, one evaluation mode each; every number is a Cell with what is known of its error."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ns_eval.scores import Meta
-from summarize.questions import GREEDY, Floats, PerQuestion, Samples, per_question
+from summarize.coverage import Coverage, Extremes, coverage, mean_extremes, pass_extremes, vote_extremes
+from summarize.intervals import Interval, interval, standard_error
+from summarize.invariants import check
+from summarize.questions import GREEDY, Floats, Integers, PerQuestion, Samples, per_question
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One number with what is known of its error, as fractions. None: not known, or not defined."""
+    """One number and its errors, as fractions; None where not known or not defined.
+
+    `error` is the standard error for new questions of this kind, `rerun` that of asking these questions again. `worst` and
+    `best` bound it whatever the missing samples are. `questions` stand behind it.
+    """
 
     value: float | None
+    questions: int
+    error: float | None = None
+    rerun: float | None = None
+    low: float | None = None
+    high: float | None = None
+    worst: float | None = None
+    best: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Truncation:
+    """The share of cut samples, and the score among those that were not; bounds if every cut one were wrong, or right."""
+
+    share: float
+    among_completed: float | None
+    worst: float
+    best: float
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One evaluation mode. `entries` questions stand behind it; `no_answer` is a share of them, or of their samples."""
+    """One evaluation mode. `kind` is voted, passed or mean; `entries` questions stand behind its first score.
+
+    `no_answer` is the share of questions without any answer among k, for `mean` of samples. `tokens` is a question's mean.
+    """
 
     label: str
+    kind: str
+    k: int
     entries: int
     cells: Mapping[str, Cell]
     no_answer: float | None
+    tokens: float | None
+    truncation: Truncation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One benchmark, or one subset of it."""
+    """One benchmark, or one subset of it. `curves` are the per-question numbers of each score, `clusters` that of each question
+    where there are any. `mixed` names questions where a judge contradicts itself on one answer.
+    """
 
     name: str
     rows: tuple[Row, ...]
+    coverage: Coverage
+    curves: Mapping[str, PerQuestion]
+    clusters: Integers | None = None
+    mixed: tuple[str, ...] = ()
 
 
-def tables(name: str, found: Samples, meta: Meta, ks: Sequence[int] = ()) -> list[Table]:
-    """The table of a benchmark; of `<name>-all` and each subset, in order of appearance, where there are several."""
-    whole = found
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What of the numbers can be chosen: which k are printed, and how intervals are made."""
+
+    ks: tuple[int, ...] = ()
+    interval: Interval = field(default_factory=Interval)
+
+
+def tables(name: str, found: Samples, meta: Meta, options: Options) -> list[Table]:
+    """The table of a benchmark; of `<name>-all` and each subset, in order of appearance, where there are several.
+
+    Raises:
+        DataError: a number that cannot be: see `invariants`.
+    """
     subsets = list(dict.fromkeys(subset for subset in found.subsets if subset is not None))
     if len(subsets) < 2:
-        return [_table(name, whole, ks)]
-    parts = [
-        _table(f"{name}-{subset}", found.only(np.array([own == subset for own in found.subsets])), ks) for subset in subsets
+        return [_table(name, found, coverage(found, meta, whole=True), options)]
+    parts = [(subset, found.only(np.array([own == subset for own in found.subsets]))) for subset in subsets]
+    return [
+        _table(f"{name}-all", found, coverage(found, meta, whole=True), options),
+        *(_table(f"{name}-{subset}", part, coverage(part, meta, whole=False), options) for subset, part in parts),
     ]
-    return [_table(f"{name}-all", whole, ks), *parts]
 
 
-def _table(name: str, found: Samples, ks: Sequence[int]) -> Table:
-    greedy = found.where(found.seed == GREEDY)
-    seeded = found.where(found.seed != GREEDY)
+def _table(name: str, found: Samples, covered: Coverage, options: Options) -> Table:
+    greedy, seeded = found.where(found.seed == GREEDY), found.where(found.seed != GREEDY)
+    only_greedy = not len(seeded.question)
     rows: list[Row] = []
-    scores = list(found.values)
     if len(greedy.question):
         # A run that is only greedy has one sample a question, like one of a single seed.
-        label = "greedy" if len(seeded.question) else "pass@1"
-        rows.append(_mean_row(label, {score: per_question(greedy, score) for score in scores}))
-    if len(seeded.question):
-        reduced = {score: per_question(seeded, score) for score in scores}
-        most = max(item.passed.shape[1] - 1 for item in reduced.values())
-        for k in sorted(set(ks or [most]), reverse=True):
-            if 1 < k <= most:
-                rows += [_row(f"majority@{k}", k, reduced, "voted"), _row(f"pass@{k}", k, reduced, "passed")]
-        rows.append(_mean_row("pass@1" if most == 1 else f"pass@1[{most}]", reduced))
-    return Table(name, tuple(rows))
+        alone = _Rows(greedy, covered, options, samples=1)
+        rows.append(alone.mean("pass@1" if only_greedy else "greedy"))
+        if only_greedy:
+            return Table(name, tuple(rows), covered, alone.reduced, alone.clusters)
+    drawn = _Rows(seeded, covered, options, samples=covered.samples)
+    check(seeded, drawn.reduced)
+    for k in drawn.ks():
+        rows += [row for row in (drawn.at(k, "voted"), drawn.at(k, "passed")) if row is not None]
+    rows.append(drawn.mean("pass@1" if covered.samples == 1 else f"pass@1[{covered.samples}]"))
+    conflicts = np.sum([item.mixed for item in drawn.reduced.values()], axis=0)
+    mixed = tuple(found.names[at] for at in np.flatnonzero(conflicts))
+    return Table(name, tuple(rows), covered, drawn.reduced, drawn.clusters, mixed)
 
 
-def _row(label: str, k: int, reduced: Mapping[str, PerQuestion], kind: str) -> Row:
-    columns: dict[str, Floats] = {score: getattr(item, kind)[:, k] for score, item in reduced.items()}
-    first = next(iter(reduced.values()))
-    return Row(
-        label=label,
-        entries=int(np.sum(first.n >= k)),
-        cells={score: Cell(_mean(column)) for score, column in columns.items()},
-        no_answer=_mean(first.silent[:, k]),
-    )
+class _Rows:
+    """The rows of one set of samples: seeded or greedy."""
+
+    def __init__(self, found: Samples, covered: Coverage, options: Options, samples: int) -> None:
+        self._found, self._covered, self._options, self._samples = found, covered, options, samples
+        self.reduced = {score: per_question(found, score) for score in found.values}
+        self._first = next(iter(self.reduced.values()))
+        self.clusters = _clusters(found)
+        self._tokens = _question_means(found, found.tokens)
+
+    def ks(self) -> list[int]:
+        """Largest first: the k asked for, else all samples; where no question has all, what every one has."""
+        asked = self._options.ks or (self._samples,)
+        reached = {k for k in asked if np.any(self._first.n >= k)}
+        if not reached and not self._options.ks:
+            reached = {int(self._first.n[self._first.n > 0].min(initial=1))}
+        return sorted((k for k in reached if k > 1), reverse=True)
+
+    def at(self, k: int, kind: str) -> Row | None:
+        """majority@k (None where nothing votes) or pass@k."""
+        cells = {}
+        for score, item in self.reduced.items():
+            values = getattr(item, kind)[:, k] if k < item.passed.shape[1] else np.full(len(item.n), np.nan)
+            cells[score] = self._cell(values, self._extremes(item, k, kind, score))
+        cells = {score: cell for score, cell in cells.items() if cell.value is not None}
+        if not cells:
+            return None
+        label = f"{'majority' if kind == 'voted' else 'pass'}@{k}"
+        return self._row(label, kind, k, cells, int(np.sum(self._first.n >= k)), _mean(self._first.silent[:, k]))
+
+    def mean(self, label: str) -> Row:
+        cells = {}
+        for score, item in self.reduced.items():
+            bounds = None if score in self._found.graded else mean_extremes(item.n, item.right, self._samples)
+            cells[score] = self._cell(item.mean, bounds, rerun_error(item))
+        with np.errstate(invalid="ignore"):
+            share = self._first.unanswered / self._first.n
+        return self._row(label, "mean", 1, cells, int(np.sum(self._first.n > 0)), _mean(share))
+
+    def _row(self, label: str, kind: str, k: int, cells: Mapping[str, Cell], entries: int, silent: float | None) -> Row:
+        return Row(label, kind, k, entries, cells, silent, _mean(self._tokens), self._truncation())
+
+    def _cell(self, values: Floats, bounds: Extremes | None, rerun: float | None = None) -> Cell:
+        known = ~np.isnan(values)
+        value = _mean(values)
+        if value is None:
+            return Cell(None, 0)
+        groups = None if self.clusters is None else self.clusters[known]
+        ends = interval(values[known], self._options.interval, groups) or (None, None)
+        worst, best = self._whole(bounds) if bounds is not None else (None, None)
+        error = standard_error(values[known], groups)
+        return Cell(value, int(known.sum()), error, rerun, ends[0], ends[1], worst, best)
+
+    def _whole(self, bounds: Extremes) -> tuple[float, float]:
+        """Over all questions that were expected: those never seen are wrong, or right."""
+        unseen = max(0, self._covered.questions - len(bounds.worst))
+        total = len(bounds.worst) + unseen
+        return float(bounds.worst.sum() / total), float((bounds.best.sum() + unseen) / total)
+
+    def _extremes(self, item: PerQuestion, k: int, kind: str, score: str) -> Extremes | None:
+        if score in self._found.graded or (kind == "voted" and not item.tables):
+            return None
+        if kind == "voted":
+            return vote_extremes(item.tables, self._samples, k)
+        return pass_extremes(item.n, item.right.astype(np.int64), self._samples, k)
+
+    def _truncation(self) -> Truncation | None:
+        """Of the first score; None where it is graded."""
+        name = next(iter(self.reduced))
+        if name in self._found.graded:
+            return None
+        cut = self._found.status == "truncated"
+        value = self._found.values[name]
+        completed = _mean(_question_means(self._found, np.where(cut, np.nan, value)))
+        wrong, right = (_mean(_question_means(self._found, np.where(cut, end, value))) or 0.0 for end in (0.0, 1.0))
+        share = _mean(_question_means(self._found, np.where(np.isnan(value) & ~cut, np.nan, cut.astype(np.float64)))) or 0.0
+        return Truncation(share, completed, wrong, right)
 
 
-def _mean_row(label: str, reduced: Mapping[str, PerQuestion]) -> Row:
-    first = next(iter(reduced.values()))
-    with np.errstate(invalid="ignore"):
-        share = first.unanswered / first.n
-    return Row(
-        label=label,
-        entries=int(np.sum(first.n > 0)),
-        cells={score: Cell(_mean(item.mean)) for score, item in reduced.items()},
-        no_answer=_mean(share),
-    )
+def rerun_error(item: PerQuestion) -> float | None:
+    """sqrt(sum of w_i/K_i)/Q: the noise of asking the same questions again; None where a question has one sample."""
+    asked = item.n > 0
+    if not asked.any() or (item.n[asked] < 2).any():
+        return None
+    return math.sqrt(float(np.sum(item.variance[asked] / item.n[asked]))) / int(asked.sum())
+
+
+def _question_means(found: Samples, values: Floats) -> Floats:
+    known = ~np.isnan(values)
+    owner: Integers = found.question[known]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sums = np.bincount(owner, weights=values[known], minlength=found.count)
+        means: Floats = sums / np.bincount(owner, minlength=found.count)
+    return means
 
 
 def _mean(values: Floats) -> float | None:
-    """The mean over the questions that have a value."""
+    """The mean over the questions that have a value: never the pooled mean of samples."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else None
+
+
+def _clusters(found: Samples) -> Integers | None:
+    """The cluster of each question; None where each is its own."""
+    names, place = np.unique(found.clusters, return_inverse=True)
+    return None if len(names) == found.count else place

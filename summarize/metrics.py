@@ -1,0 +1,91 @@
+"""metrics.json: {table: {evaluation mode: {metric: number}}} for every k, as fractions; `ns_eval` says what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from summarize.at_k import g_pass_at_k, mean_g_pass_at_k, pass_hat_k
+from summarize.coverage import Coverage
+from summarize.definitions import DEFINITIONS
+from summarize.intervals import standard_error
+from summarize.questions import Floats, PerQuestion
+from summarize.tables import Cell, Row, Table
+
+Number: TypeAlias = float | int | None
+Metrics: TypeAlias = dict[str, object]
+_THRESHOLDS = (0.25, 0.5, 0.75)
+
+
+def metrics(tables: Sequence[Table], settings: Mapping[str, object]) -> Metrics:
+    """All of the printed rows' numbers, and those of every other k."""
+    found: Metrics = {table.name: _every_k(table) | {row.label: _row(row, table) for row in table.rows} for table in tables}
+    definitions = {name: {"version": item.version, "text": item.text} for name, item in DEFINITIONS.items()}
+    return found | {"ns_eval": {"format": 1, "unit": "fraction", "settings": settings, "definitions": definitions}}
+
+
+def _row(row: Row, table: Table) -> Metrics:
+    found: Metrics = {"num_entries": row.entries}
+    for score, cell in row.cells.items():
+        found |= {f"{score}{suffix}": value for suffix, value in _cell(cell).items()}
+    found |= {"no_answer": row.no_answer, "avg_tokens": row.tokens}
+    if row.truncation is not None:
+        cut = row.truncation
+        found["truncated"] = cut.share
+        if row.kind == "mean":
+            found |= {"among_completed": cut.among_completed, "truncated_wrong": cut.worst, "truncated_right": cut.best}
+    return found | {"coverage": coverage_numbers(table.coverage)}
+
+
+def _cell(cell: Cell) -> dict[str, object]:
+    found: dict[str, object] = {"": cell.value, "_questions": cell.questions, "_se": cell.error}
+    if cell.rerun is not None:
+        found["_se_rerun"] = cell.rerun
+    if cell.low is not None:
+        found["_interval"] = [cell.low, cell.high]
+    if cell.worst is not None and cell.worst != cell.best:
+        found["_bounds"] = [cell.worst, cell.best]
+    return found
+
+
+def coverage_numbers(covered: Coverage) -> dict[str, Number]:
+    """The counts of a Coverage by their names."""
+    names = ("expected", "graded", "errored", "judge_missing", "not_run", "truncated", "no_answer", "questions", "samples")
+    return {name: getattr(covered, name) for name in names} | {"share": covered.share}
+
+
+def _every_k(table: Table) -> Metrics:
+    """Each mode at each k: value and standard error of each score."""
+    found: dict[str, Metrics] = {}
+    for score, item in table.curves.items():
+        curves = {"pass@{}": item.passed}
+        if item.tables:
+            curves["majority@{}"] = item.voted
+        if not score.startswith("score_"):
+            curves |= _graded_passes(item)
+        for mode, values in curves.items():
+            for k in range(2 if mode == "majority@{}" else 1, values.shape[1]):
+                known = ~np.isnan(values[:, k])
+                if not known.any():
+                    continue
+                groups = None if table.clusters is None else table.clusters[known]
+                at = found.setdefault(mode.format(k), {"num_entries": int(known.sum())})
+                at |= {score: float(values[known, k].mean()), f"{score}_se": standard_error(values[known, k], groups)}
+    return dict(found)
+
+
+def _graded_passes(item: PerQuestion) -> dict[str, Floats]:
+    """pass^k, G-Pass@k and mG-Pass@k of every question; equal (n, c) are computed once."""
+    names = ["pass^{}", *(f"g-pass@{{}}_{threshold:g}" for threshold in _THRESHOLDS), "mg-pass@{}"]
+    values = {name: np.full_like(item.passed, np.nan) for name in names}
+    right = item.right.astype(np.int64)
+    pairs, place = np.unique(np.stack([item.n, right], axis=1), axis=0, return_inverse=True)
+    place = place.reshape(-1)
+    for at, (n, c) in enumerate(pairs.tolist()):
+        rows = np.flatnonzero(place == at)
+        curves = [pass_hat_k(n, c), *(g_pass_at_k(n, c, t) for t in _THRESHOLDS), mean_g_pass_at_k(n, c)]
+        for name, curve in zip(names, curves, strict=True):
+            values[name][rows, : n + 1] = curve
+    return values
