@@ -88,6 +88,7 @@ def _job(config: EvalConfig, found: Plan, number: int, name: str) -> JobSpec:
         model=config.model,
         path=found.model,
         server=config.server,
+        sandbox=config.sandbox,
         max_concurrent_requests=config.max_concurrent_requests,
         grading_workers=config.grading_workers,
         progress=progress_path(found.output_dir, name),

@@ -59,6 +59,26 @@ class InferenceConfig:
 
 
 @dataclass
+class CodeExecutionConfig:
+    """How a model's answer and its code take turns. NeMo-Skills' names, under `server.code_execution`."""
+
+    max_code_executions: int = 8
+    """Pieces of code that one answer may have run."""
+    code_execution_timeout: float = 10.0
+    """Seconds one piece may take."""
+    max_code_output_characters: int = 1000
+    """What the model sees of its output, each of stdout and stderr."""
+    add_remaining_code_executions: bool = False
+    """Tell the model after each piece how many are left."""
+    remaining_sentence: str = (
+        "You can run code {remaining} more time(s). Plan what to compute; you can also finish by reasoning alone."
+    )
+    """What it is then told. A model that was trained on other words needs those."""
+    exhausted_sentence: str = "You cannot run code any more. Finish the solution by reasoning alone."
+    """What it is told when none is left."""
+
+
+@dataclass
 class ServerConfig:
     """A model server: how it is started, awaited and spoken to. conf/server/<server_type>.yaml"""
 
@@ -134,6 +154,8 @@ class ServerConfig:
     """Options that load adapters, with {adapters} {adapter_count} {adapter_rank} filled in; empty: it serves none."""
     adapter_model: str = "{name}"
     """The model name that asks for an adapter; {base} is the model's own."""
+    code_execution: CodeExecutionConfig = field(default_factory=CodeExecutionConfig)
+    """How a model's answer and its code take turns, where code_execution is true."""
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,13 @@ from ns_eval.grading import Grader
 from ns_eval.loop import Answer, Places, Shelf, Work, generate, places_for
 from ns_eval.progress import Progress
 from ns_eval.prompts import request
-from ns_eval.records import Generation, Json, Question
+from ns_eval.records import Generation, Json, Question, Request
 from ns_eval.rundir import SeedFile
 from ns_eval.runs import BenchmarkRun
+from ns_eval.sandbox.box import Sandbox, open_sandbox
+from ns_eval.sandbox.config import SandboxConfig
+from ns_eval.sandbox.remote import RemoteSandbox
+from ns_eval.tools import Message, Settings, rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class Share:
     model: str
     path: str
     server: ServerConfig
+    sandbox: SandboxConfig
     max_concurrent_requests: int
     grading_workers: int | None
     progress: Path
@@ -83,20 +89,43 @@ async def _start(
     places = places_for(running.slots, share.max_concurrent_requests)
     client = Client(running.endpoint, alive=running.alive, on_limited=lambda _: places.slower())
     await opened.enter_async_context(client)
+    sandbox: Sandbox | RemoteSandbox | None = None
+    if any(run.code for run in share.runs):
+        sandbox = await opened.enter_async_context(open_sandbox(share.sandbox))
     progress.sampling(client.counters.retries.total)
-    return places, [
-        Work(shelf, _asking(run, client), graders[_key(run.judge)]) for run, shelf in zip(share.runs, shelves, strict=True)
-    ]
+    pairs = zip(share.runs, shelves, strict=True)
+    return places, [Work(shelf, _asking(run, client, sandbox), graders[_key(run.judge)]) for run, shelf in pairs]
 
 
-def _asking(run: BenchmarkRun, client: Client) -> Answer:
-    """One request a sample, with its own seed."""
+def _asking(run: BenchmarkRun, client: Client, sandbox: Sandbox | RemoteSandbox | None) -> Answer:
+    """One request a sample, with its own seed; where code is run, as many as its rounds need."""
+
+    def first(question: Question, seed: int | None) -> Request:
+        return request(run.prompt, question, seed, run.greedy if seed is None else run.sampling)
 
     async def answer(question: Question, seed: int | None) -> Generation:
-        sampling = run.greedy if seed is None else run.sampling
-        return await client.complete(request(run.prompt, question, seed, sampling), timeout_s=run.timeout_s)
+        return await client.complete(first(question, seed), timeout_s=run.timeout_s)
 
-    return answer
+    if run.code is None or sandbox is None:
+        return answer
+    code, box = run.code, sandbox
+
+    async def answer_with_code(question: Question, seed: int | None) -> Generation:
+        asked = first(question, seed)
+        session = box.session(f"{run.name} {question.id} {seed}")
+
+        async def ask(prompt: str | Sequence[Message], *, stop: Sequence[str], max_tokens: int | None) -> Generation:
+            sampling = dataclasses.replace(asked.sampling, stop=tuple(stop), max_tokens=max_tokens)
+            sent = {"text": prompt} if isinstance(prompt, str) else {"messages": tuple(prompt)}
+            return await client.complete(dataclasses.replace(asked, sampling=sampling, **sent), timeout_s=run.timeout_s)
+
+        settings = Settings(code.config, code.tags, asked.sampling.max_tokens, asked.sampling.stop)
+        try:
+            return await rounds(ask, session, asked.text or asked.messages or (), settings)
+        finally:
+            await session.close()
+
+    return answer_with_code
 
 
 def _key(spec: Mapping[str, Json]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ns_eval.arguments import Spellings
 from ns_eval.config import REQUIRED, InferenceConfig, ServerConfig
+from ns_eval.sandbox.config import SandboxConfig
 
 
 @dataclass
@@ -72,6 +73,12 @@ class EvalConfig(PlaceConfig):
     """Values for the server's chat template, such as enable_thinking."""
     end_reasoning_string: str | None = None
     """Where thinking ends in the text, for servers that do not split it off. Default: the judge's, </think>."""
+    code_execution: bool = False
+    """Run the Python that the model writes between its thoughts, in a sandbox; server.code_execution.* bounds it."""
+    total_code_executions_in_prompt: int | None = None
+    """The number of executions that the prompt promises, which is then the cap. Default: max_code_executions."""
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
+    """Where model-written code runs."""
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     """How answers are sampled."""
     server: ServerConfig = field(default_factory=ServerConfig)
@@ -108,6 +115,7 @@ EVAL_SPELLINGS = Spellings(
         "skip_filled": "answers that are on disk are never asked again",
         "use_async_loop": "there is one loop, and it is",
         "reuse_code": "jobs run the installed code",
+        "with_sandbox": "a sandbox starts by itself where code is run",
         "skip_hf_home_check": "nothing needs HF_HOME",
         "auto_summarize_results": "the table is always made",
     },

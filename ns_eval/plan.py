@@ -14,9 +14,11 @@ from ns_eval.config import BenchmarkConfig, load_yaml
 from ns_eval.errors import UsageError
 from ns_eval.grading import build_judge
 from ns_eval.options import EvalConfig
+from ns_eval.prompts import Prompt
 from ns_eval.records import Json, Sampling
 from ns_eval.resources import conf_file
-from ns_eval.runs import BenchmarkRun
+from ns_eval.runs import BenchmarkRun, CodeRun
+from ns_eval.tools import CodeTags, executions_allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +103,13 @@ def _run(config: EvalConfig, asked: Asked, output_dir: Path, model: str) -> Benc
     split = config.split or benchmark.split
     loaded = questions.load(benchmark, split, questions.data_dir(config.data_dir))
     rows = len(loaded.questions) if config.max_samples < 0 else min(config.max_samples, len(loaded.questions))
+    promised = executions_allowed(config.server.code_execution, config.total_code_executions_in_prompt)
     prompt = prompts.load(
         config.prompt_config or benchmark.prompt,
         template=config.prompt_template,
         system=config.system_message,
         examples_type=config.examples_type,
+        values={"total_code_executions": promised} if config.code_execution else None,
     )
     if config.inference.endpoint_type == "text" and prompt.template is None:
         raise UsageError(
@@ -126,6 +130,7 @@ def _run(config: EvalConfig, asked: Asked, output_dir: Path, model: str) -> Benc
         metric_type=benchmark.metric_type,
         folder=output_dir / "eval-results" / benchmark.name,
         timeout_s=runs.timeout_s(config.inference, benchmark),
+        code=_code(config, prompt, promised) if config.code_execution else None,
     )
     prompts.request(prompt, loaded.questions[0], None, run.greedy)
     return dataclasses.replace(run, settings=runs.settings_of(run, model))
@@ -142,6 +147,12 @@ def judge_spec(benchmark: BenchmarkConfig, config: EvalConfig) -> dict[str, Json
         spec["end_reasoning_string"] = config.end_reasoning_string
     build_judge(spec)
     return spec
+
+
+def _code(config: EvalConfig, prompt: Prompt, promised: int) -> CodeRun:
+    """The cap is what the prompt promises."""
+    bounds = dataclasses.replace(config.server.code_execution, max_code_executions=promised)
+    return CodeRun(bounds, CodeTags.of(prompt.template, config.prompt_template or ""))
 
 
 def _with_template_kwargs(config: EvalConfig, sampling: Sampling) -> Sampling:

@@ -30,8 +30,15 @@ class Prompt:
     template: TemplateConfig | None = None
 
 
-def load(name: str, *, template: str | None = None, system: str | None = None, examples_type: str | None = None) -> Prompt:
-    """The prompt of that name or path. `system` replaces its own system message.
+def load(
+    name: str,
+    *,
+    template: str | None = None,
+    system: str | None = None,
+    examples_type: str | None = None,
+    values: Mapping[str, Json] | None = None,
+) -> Prompt:
+    """The prompt of that name or path. `system` replaces its own system message, `values` fills fields beside the columns.
 
     Raises:
         UsageError: an unknown prompt, template or set of examples; a field that is not closed.
@@ -47,7 +54,7 @@ def load(name: str, *, template: str | None = None, system: str | None = None, e
         user=config.user,
         system=config.system if system is None else system,
         examples=_examples(config.few_shot_examples, examples_type, str(path)),
-        values=_tags(chosen),
+        values={**_tags(chosen), **(values or {})},
         template=chosen if template else None,
     )
 

@@ -9,10 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from ns_eval import questions
-from ns_eval.config import BenchmarkConfig, InferenceConfig
+from ns_eval.config import BenchmarkConfig, CodeExecutionConfig, InferenceConfig
 from ns_eval.errors import DataError
 from ns_eval.prompts import Prompt
 from ns_eval.records import Json, Question, Sampling
+from ns_eval.tools import CodeTags
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRun:
+    """That the model's code is run: its bounds, and the tags by which it is found."""
+
+    config: CodeExecutionConfig
+    tags: CodeTags
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,7 @@ class BenchmarkRun:
     metric_type: str
     folder: Path
     timeout_s: float
+    code: CodeRun | None = None
     settings: Mapping[str, Json] = field(default_factory=dict)
 
     def with_seeds(self, seeds: Sequence[int | None]) -> BenchmarkRun:
@@ -91,6 +101,7 @@ def settings_of(run: BenchmarkRun, model: str) -> dict[str, Json]:
         "split": run.split,
         "questions": run.fingerprint,
         "prompt_template": template,
+        "code_execution": None if run.code is None else dataclasses.asdict(run.code),
         **prompt,
         **{f"prompt.{name}": value for name, value in run.prompt.values.items()},
         **{f"inference.{'tokens_to_generate' if name == 'max_tokens' else name}": value for name, value in drawn.items()},
