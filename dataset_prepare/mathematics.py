@@ -5,11 +5,14 @@ An example instance: {"id": "gsm8k-0", "problem": "Janet's ducks lay 16 eggs …
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from ns_eval.records import Json
 
 _MARK = "####"
+# The dollars around a formula, not those of an amount.
+_MATH_MARK = re.compile(r"(?<!\\)\$")
 
 
 def gsm8k(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
@@ -82,7 +85,7 @@ def olympiad(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
     yield {
         "id": f"olympiadbench-{row['id']}",
         "problem": f"{context}\n\n{row['question']}" if context else row["question"],
-        "expected_answer": ", ".join(answer.strip().strip("$") for answer in row["final_answer"]),
+        "expected_answer": ", ".join(_MATH_MARK.sub("", answer).strip() for answer in row["final_answer"]),
         "reference_solution": "\n\n".join(row["solution"]),
         "subset_for_metrics": row["subfield"],
         "answer_type": row["answer_type"],
