@@ -33,7 +33,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
 class Backoff:
     """How often a request is tried, and how long between: first_s doubled each time, at most longest_s, half of it jitter.
 
-    A rate limit is patient, since it says that others are served; a silent server is not, since each try costs a timeout.
+    A rate limit is waited for, since it says that others are served, and so is the closed port of a server that is being
+    restarted: vLLM closes it seconds before it ends. A silent server is not, since each try costs a timeout.
     """
 
     attempts: int = 6
@@ -42,9 +43,10 @@ class Backoff:
     first_s: float = 0.5
     longest_s: float = 60.0
 
-    def allowed(self, kind: str) -> int:
-        """The number of attempts after which a fault of this kind is recorded."""
-        return {"429": self.limited_attempts, "timeout": self.silent_attempts}.get(kind, self.attempts)
+    def allowed(self, kind: str, *, watched: bool = False) -> int:
+        """The number of attempts after which a fault of this kind is recorded; `watched`: somebody restarts the server."""
+        patient = kind == "429" or (kind == "refused" and watched)
+        return self.limited_attempts if patient else self.silent_attempts if kind == "timeout" else self.attempts
 
     def pause_s(self, attempt: int, wish_s: float | None, rng: random.Random) -> float:
         """Seconds before the next attempt; a server's own wish counts, up to ten times `longest_s`."""
@@ -163,7 +165,8 @@ class Client:
             if room is not None:
                 refitted, content = True, body(self.endpoint, request, limit=room)
                 continue
-            if found.final or attempt >= self._backoff.allowed(found.kind):
+            watched = self._alive is not None
+            if found.final or attempt >= self._backoff.allowed(found.kind, watched=watched):
                 failed = Generation(text="", error=f"{found.kind}: {found.message}")
                 return _stamped(failed, attempt, started, time.perf_counter() - clock)
             await self._pause(found, attempt)

@@ -8,6 +8,7 @@ when it ends by itself (vLLM its engine, when the API server is killed) is kille
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
@@ -18,11 +19,14 @@ import time
 
 # A forked worker of the owner may hold the pipe open after the owner's death, so the parent's id is looked at as well.
 _LOOK_S = 0.5
+_ORPHANS_S = 10.0
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 def main() -> int:
     grace_s, command = float(sys.argv[1]), sys.argv[2:]
     owner = os.getppid()
+    _adopt_orphans()
     wakeup, write_end = socket.socketpair()
     write_end.setblocking(False)
     signal.set_wakeup_fd(write_end.fileno())
@@ -35,6 +39,7 @@ def main() -> int:
         if sys.stdin in ready or told or os.getppid() != owner:
             _stop(server, grace_s)
     _signal_group(server.pid, signal.SIGKILL)
+    _end_orphans()
     code = server.returncode
     return code if code >= 0 else 128 - code
 
@@ -50,6 +55,33 @@ def _stop(server: subprocess.Popen[bytes], grace_s: float) -> None:
         time.sleep(0.02)
     _signal_group(server.pid, signal.SIGKILL)
     server.wait()
+
+
+def _adopt_orphans() -> None:
+    """Makes what the command leaves behind our children, so that we can tell when they are gone; Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _end_orphans() -> None:
+    """Waits until the last of them is gone, for its GPU memory is free only then; one in a session of its own is killed."""
+    deadline = time.monotonic() + _ORPHANS_S
+    while time.monotonic() < deadline:
+        try:
+            found, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not found:
+            for pid in _children():
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+
+
+def _children() -> list[int]:
+    with contextlib.suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children") as listed:  # noqa: PTH123
+        return [int(pid) for pid in listed.read().split()]
+    return []
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:
