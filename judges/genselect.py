@@ -80,8 +80,8 @@ class GenSelect:
     def groups(self, samples: Iterable[Sample], seed: int = 0) -> list[Group]:
         """One group a question, in the order in which the questions appear; another `seed` draws other solutions.
 
-        Every different answer is shown if there is room, the rest in proportion to how often each was given. The place of the
-        most frequent answer goes round: over the questions each place holds it equally often, give or take one.
+        Every different answer is shown if there is room, the rest in proportion to how often each was given. The place of
+        the most frequent answer goes round: over the questions each place holds it equally often, give or take one.
 
         Raises:
             DataError: one id with two different questions, or a (question, seed) that stands twice.
@@ -186,7 +186,7 @@ def shares(sizes: Sequence[int], window: int) -> list[int]:
 def _turned(drawn: Sequence[Sample], place: int) -> tuple[Sample, ...]:
     """The first one moved to `place`, counted round."""
     shift = place % len(drawn)
-    return tuple([*drawn[len(drawn) - shift :], *drawn[: len(drawn) - shift]])
+    return (*drawn[len(drawn) - shift :], *drawn[: len(drawn) - shift])
 
 
 def _by_question(samples: Iterable[Sample]) -> dict[str, list[Sample]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from judges.asking import Shown
 from ns_eval.records import Generation, Json, Verdict
 
 
@@ -20,47 +22,76 @@ class Recorded(Protocol):
     def judgement(self, verdict: Verdict, reply: Generation | None) -> str | None: ...
 
 
-def row_columns(
-    judge: Recorded,
-    verdict: Verdict,
-    replies: Sequence[Generation],
-    *,
-    model: str,
-    call: Mapping[str, Json],
-) -> dict[str, Json]:
-    """The flat columns of one judged row; docs/judges.md lists them. The verdict itself is written by `sample_row`.
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What was asked for one sample. `shared`: another sample of the same key paid for the call; `asks` counts from 1.
 
-    `replies` are what the judge said, one for each part (both orders, two turns), empty where no call was needed; `call`
-    holds what the loop knows: key, shared, asks, defused, repeats (verdicts and raw texts). The raw text of an equivalence
-    judge is NeMo-Skills' `judgement`.
+    `repeats` are the verdicts of independent replies to the same call, the counting one first; empty where it was not
+    repeated.
     """
-    name = judge.name
-    said: Sequence[Generation | None] = replies or [None] * len(judge.part_columns)
+
+    model: str
+    key: str
+    replies: tuple[Generation, ...]
+    shown: Shown
+    asks: int = 1
+    shared: bool = False
+    repeats: tuple[Verdict, ...] = ()
+    repeat_texts: tuple[str, ...] = ()
+
+
+def row_columns(judge: Recorded, verdict: Verdict, call: Call | None) -> dict[str, Json]:
+    """The columns of one judged row, beside those of `sample_row`; docs/judges.md lists them. `call` None: none was needed.
+
+    The raw text of an equivalence judge is NeMo-Skills' `judgement`; what else is kept stands under `judging`.
+    """
+    said: Sequence[Generation | None] = call.replies if call else [None] * len(judge.part_columns)
     texts = [judge.judgement(verdict, reply) for reply in said]
-    columns: dict[str, Json] = {
-        **dict(zip(judge.part_columns, texts, strict=True)),
-        f"{name}_source": "model" if replies else verdict.comment or "none",
-        f"{name}_status": _status(verdict),
-        f"{name}_model": model,
-        f"{name}_prompt_hash": judge.prompt_hash,
-        f"{name}_settings": dict(judge.settings()),
+    kept: dict[str, Json] = {
+        "source": "model" if call else verdict.comment or "none",
+        "status": status_of(verdict),
+        "prompt_hash": judge.prompt_hash,
+        "settings": dict(judge.settings()),
     }
-    if replies:
-        columns[f"{name}_num_input_tokens"] = _total(replies, "prompt_tokens")
-        columns[f"{name}_num_generated_tokens"] = _total(replies, "completion_tokens")
-        columns[f"{name}_seconds"] = sum(reply.seconds for reply in replies)
-    return columns | {f"{name}_{key}": value for key, value in call.items()}
+    if call is not None:
+        kept |= _call_columns(call)
+    return {**dict(zip(judge.part_columns, texts, strict=True)), "judging": {judge.name: kept}}
 
 
-def _status(verdict: Verdict) -> str:
-    """ok, unparsed, context_overflow, error or not_judged."""
-    error = verdict.error or ""
+def judged_row(row: Mapping[str, Json], columns: Mapping[str, Json]) -> dict[str, Json]:
+    """A row with the columns of one more judge; what earlier judges left under `judging` stays."""
+    judging = {**(row.get("judging") or {}), **columns["judging"]}
+    return {**row, **columns, "judging": judging}
+
+
+def status_of(verdict: Verdict) -> str:
+    """ok, unparsed, context_overflow, not_judged or error (the request for the judgement failed)."""
     starts = {"unparsed": "unparsed", "context overflow": "context_overflow", "not judged": "not_judged"}
-    if not error:
+    if not verdict.error:
         return "ok"
-    return next((status for start, status in starts.items() if error.startswith(start)), "error")
+    return next((status for start, status in starts.items() if verdict.error.startswith(start)), "error")
 
 
-def _total(replies: Sequence[Generation], name: str) -> int | None:
-    counts = [getattr(reply, name) for reply in replies]
-    return None if None in counts else sum(counts)
+def _call_columns(call: Call) -> dict[str, Json]:
+    kept: dict[str, Json] = {
+        "model": call.model,
+        "key": call.key,
+        "shared": call.shared,
+        "asks": call.asks,
+        "defused": call.shown.defused,
+        "shown_characters": sum(len(text) for name, text in call.shown.values.items() if name != "fence"),
+    }
+    if not call.shared:
+        # Only where they were spent, so that a sum over the rows is what the judging cost.
+        kept["num_input_tokens"] = _total(reply.prompt_tokens for reply in call.replies)
+        kept["num_generated_tokens"] = _total(reply.completion_tokens for reply in call.replies)
+        kept["seconds"] = sum(reply.seconds for reply in call.replies)
+    if call.repeats:
+        kept["repeats"] = [{"correct": verdict.correct, "scores": dict(verdict.scores)} for verdict in call.repeats]
+        kept["repeat_texts"] = list(call.repeat_texts)
+    return kept
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    known = list(counts)
+    return None if None in known else sum(count or 0 for count in known)

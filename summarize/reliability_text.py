@@ -1,0 +1,130 @@
+"""A judge's reliability in words, for the terminal and for a reader of its disagreements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from summarize.agreement import Interval
+from summarize.judged import Judged
+from summarize.reliability import Agreement, Reliability
+
+_REFERENCES = {"symbolic": "the symbolic verdict", "label": "human labels"}
+
+
+def describe(found: Reliability) -> list[str]:
+    """One line a fact; nothing about what the data does not hold."""
+    return [
+        *_counts(found),
+        *_against(found),
+        *_habits(found),
+        *_corrected(found),
+        *(f"! {text}" for text in found.warnings),
+    ]
+
+
+def describe_disagreements(rows: Sequence[Judged], most: int = 20) -> str:
+    """The first `most` samples on which the judge is contradicted, with what one needs to decide who is right."""
+    blocks = [_block(row) for row in rows[:most]]
+    if len(rows) > most:
+        blocks.append(f"... and {len(rows) - most} more")
+    return "\n\n".join(blocks) if blocks else "The judge is contradicted nowhere."
+
+
+def _block(row: Judged) -> str:
+    reference = row.label if row.label is not None else float(bool(row.symbolic))
+    name = "label" if row.label is not None else "symbolic"
+    judgement = row.judgement.strip() or "(no text kept)"
+    return "\n".join(
+        [
+            f"{row.question} seed {'greedy' if row.seed is None else row.seed}: judge {row.value:g}, {name} {reference:g}",
+            f"  problem    {_short(row.problem, 300)}",
+            f"  expected   {_short(row.expected, 200)}",
+            f"  predicted  {_short(row.predicted, 200)}",
+            f"  judgement  {_short(judgement, 400)}",
+        ]
+    )
+
+
+def _counts(found: Reliability) -> Iterator[str]:
+    free = sum(count for source, count in found.sources.items() if source != "model")
+    asked = found.sources.get("model", 0)
+    details = ", ".join(f"{count} {source}" for source, count in sorted(found.sources.items()) if source != "model")
+    yield f"judged by the model: {asked} of {found.samples} samples; without a call: {free}" + (
+        f" ({details})" if free else ""
+    )
+    if found.missing:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(found.reasons.items()))
+        bounds = "" if found.bounds is None else f"; score between {_range(found.bounds)} by how they would have been judged"
+        yield f"missing: {found.missing} ({reasons}){bounds}"
+
+
+def _against(found: Reliability) -> Iterator[str]:
+    for agreement in found.agreements:
+        yield _agreement(agreement)
+        counts = agreement.confusion
+        yield (
+            f"  both right {counts.both_right}, only the judge {counts.judge_only}, "
+            f"only the reference {counts.reference_only}, both wrong {counts.both_wrong}"
+            + (f"; leaning p = {counts.leaning:.3g}" if counts.leaning is not None else "")
+        )
+    if found.ratings is not None:
+        kappa = _value(found.ratings.kappa, found.ratings.kappa_interval)
+        yield (
+            f"against human ratings: {found.ratings.n} samples, equal {_percent(found.ratings.equal)}, "
+            f"within one {_percent(found.ratings.within_one)}, weighted kappa {kappa}"
+        )
+
+
+def _agreement(agreement: Agreement) -> str:
+    counts = agreement.confusion
+    return (
+        f"against {_REFERENCES[agreement.reference]}: agreement {_percent(counts.agreement)} of {counts.n}, "
+        f"kappa {_value(agreement.kappa, agreement.kappa_interval)}, AC1 {_value(agreement.ac1, agreement.ac1_interval)}, "
+        f"sensitivity {_percent(counts.sensitivity)}, specificity {_percent(counts.specificity)}"
+    )
+
+
+def _habits(found: Reliability) -> Iterator[str]:
+    if found.flips is not None:
+        flips = found.flips
+        alpha = f", alpha {flips.alpha:.3f}" if flips.alpha is not None else ""
+        share = f"{_percent(flips.rate)} ({_range(flips.interval)})"
+        yield f"asked again, {flips.flipped} of {flips.calls} calls changed: {share}{alpha}"
+    if found.swap is not None:
+        swap = found.swap
+        yield (
+            f"both orders agree on {swap.consistent} of {swap.pairs} pairs: {_percent(swap.consistent / swap.pairs)} "
+            f"({_range(swap.interval)}); of the others {swap.first} prefer the first answer, {swap.second} the second"
+        )
+    if found.length is not None:
+        slope = found.length
+        held = " at equal correctness" if slope.matched else ""
+        low, high = slope.interval
+        yield f"an answer twice as long scores {slope.per_doubling:+.4f} ({low:+.4f} to {high:+.4f}){held}"
+
+
+def _corrected(found: Reliability) -> Iterator[str]:
+    for item in found.corrected:
+        yield (
+            f"corrected by {item.labels} labels ({item.method}): {item.score:.4f} ± {item.se:.4f} "
+            f"({item.interval[0]:.4f} to {item.interval[1]:.4f}), of the samples judged by the model"
+        )
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}%"
+
+
+def _range(bounds: Interval) -> str:
+    return f"{bounds[0]:.4f} to {bounds[1]:.4f}"
+
+
+def _value(value: float | None, bounds: Interval | None) -> str:
+    if value is None:
+        return "- (not defined: nothing varies)"
+    return f"{value:.3f}" + ("" if bounds is None else f" ({bounds[0]:.3f} to {bounds[1]:.3f})")
+
+
+def _short(text: str, characters: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= characters else f"{flat[: characters - 1]}…"
