@@ -160,11 +160,11 @@ def hydra_text(override: Override) -> str:
     """The override in Hydra's grammar. Text of a text field is quoted whole, so `</think>`, `a=b` or `(x)` need no care."""
     text = override.text
     if is_text(override.type):
-        value = "null" if text in ("null", "None") and type(None) in _parts(override.type) else _quote(text)
+        value = "null" if text in ("null", "None") and type(None) in _parts(override.type) else quoted(text)
     elif is_list(override.type) and not text.startswith("["):
         value = "null" if text == "null" else list_text(text.split(",") if text else [])
     elif override.type is None and not _parses(override.key, text):
-        value = _quote(text)
+        value = quoted(text)
     else:
         value = text if text else "''"
     return f"++{override.key}={value}"
@@ -172,7 +172,7 @@ def hydra_text(override: Override) -> str:
 
 def list_text(items: Iterable[str]) -> str:
     """Several texts as one list of Hydra's grammar."""
-    return "[" + ",".join(_quote(item) for item in items) + "]"
+    return "[" + ",".join(quoted(item) for item in items) + "]"
 
 
 def _parses(key: str, text: str) -> bool:
@@ -186,7 +186,7 @@ def _parses(key: str, text: str) -> bool:
     return True
 
 
-def _quote(text: str) -> str:
+def quoted(text: str) -> str:
     """A quoted string of Hydra's grammar: only quotes, and backslashes before a quote, are escaped; no interpolation."""
     out = []
     backslashes = 0

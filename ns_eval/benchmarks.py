@@ -45,6 +45,9 @@ def resolve(asked: Sequence[str], *, starting_seed: int = 0, add_greedy: bool = 
     """
     if not asked:
         raise UsageError("no benchmark is named", hint="ns eval --benchmarks=arithmetic:8 …, or `ns show benchmarks`")
+    spaced = next((item for item in asked if " " in item), None)
+    if spaced is not None:
+        raise UsageError(f"--benchmarks: a space in `{spaced}`", hint="write --benchmarks=a:64,b:8 without spaces")
     resolved = tuple(_resolve_one(item, starting_seed, add_greedy) for item in asked)
     names = [item.benchmark.name for item in resolved]
     for name in names:
@@ -54,8 +57,6 @@ def resolve(asked: Sequence[str], *, starting_seed: int = 0, add_greedy: bool = 
 
 
 def _resolve_one(item: str, starting_seed: int, add_greedy: bool) -> Asked:
-    if item != item.strip() or " " in item:
-        raise UsageError(f"--benchmarks: a space in `{item}`", hint="write --benchmarks=a:64,b:8 without spaces")
     name, colon, number = item.partition(":")
     benchmark = find(name)
     count = benchmark.seeds

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ns_eval import resources
-from ns_eval.arguments import Override, Spellings, hydra_text, list_text, parse
+from ns_eval.arguments import Override, Spellings, hydra_text, parse, quoted
 from ns_eval.errors import NsError, UsageError
 
 T = TypeVar("T")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
 def overrides(schema: type, argv: Sequence[str], spellings: Spellings | None = None) -> list[Override]:
@@ -56,24 +57,29 @@ def compose(schema: type[T], given: Sequence[Override], defaults: Sequence[Overr
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> list[Override]:
-    """A nested mapping, as read from a YAML, as overrides."""
+    """A nested mapping, as read from a YAML, as overrides. One whose keys are no names (hosts, say) stays whole."""
     found: list[Override] = []
     for key, value in values.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and value and all(_NAME.fullmatch(str(inner)) for inner in value):
             found += flatten(value, f"{prefix}{key}.")
         else:
-            found.append(Override(f"{prefix}{key}", _literal(value), list[str] if isinstance(value, list) else type(value)))
+            found.append(Override(f"{prefix}{key}", _literal(value), type(value)))
     return found
 
 
 def _literal(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    """A YAML value in Hydra's grammar; a text that stands alone is left as it is, since `hydra_text` quotes it."""
+    return value if isinstance(value, str) else _inner(value)
+
+
+def _inner(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Mapping):
-        return "{}"
-    return list_text(str(item) for item in value) if isinstance(value, list) else str(value)
+        return "{" + ",".join(f"{key}:{_inner(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_inner, value)) + "]"
+    return quoted(value) if isinstance(value, str) else str(value)
 
 
 def _readable(error: Exception, given: Sequence[Override]) -> NsError:
