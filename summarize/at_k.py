@@ -120,8 +120,9 @@ def majority_at_k(votes: Sequence[Votes]) -> Floats:
         _add_wins(total[start : start + _BATCH], votes[start : start + _BATCH])
     expected = total / _binomials(n)[n]
     expected[:, 0] = np.nan
-    clipped: Floats = np.clip(expected, 0.0, 1.0)
-    return clipped
+    # A sure thing is exactly one: what follows treats 0/1 values differently from shares.
+    snapped: Floats = np.where(expected > 1.0 - 1e-12, 1.0, expected)
+    return snapped
 
 
 def _vote_of_all(votes: Votes) -> Floats:

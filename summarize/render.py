@@ -89,10 +89,9 @@ def notes(table: Table) -> list[str]:
         missing = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
         found.append(f"* {covered.graded} of {covered.expected} samples are graded: {missing}")
         found += [
-            f"  {row.label} {name} lies between {percent(own.worst)} and {percent(own.best)} whatever the missing ones are"
+            f"  {row.label} {score}: {percent(own.worst)} to {percent(own.best)} over all {covered.questions} questions"
             for row in table.rows
-            for name, own in row.cells.items()
-            if own.worst is not None and name == score
+            if (own := row.cells.get(score, Cell(None, 0))).worst is not None
         ]
     cut = headline.truncation
     if cut is not None and cut.share > 0:
@@ -103,9 +102,7 @@ def notes(table: Table) -> list[str]:
         )
     if table.mixed:
         shown = ", ".join(table.mixed[:3]) + (", …" if len(table.mixed) > 3 else "")
-        found.append(
-            f"equal answers with verdicts of both kinds in {len(table.mixed)} questions ({shown}): ns check_answer says why"
-        )
+        found.append(f"equal answers with verdicts of both kinds in {len(table.mixed)} questions ({shown})")
     return found
 
 

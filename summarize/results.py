@@ -118,7 +118,7 @@ def main(config: ResultsConfig) -> int:
         from summarize.plots import draw
 
         draw(Path(config.plot), printed)
-        saved.append(f"The picture is {config.plot}")
+        saved.insert(0, f"The picture is {config.plot}")
     # What a program reads must hold nothing else.
     for line in saved:
         print(line, file=sys.stderr if config.format in ("json", "csv") else sys.stdout)

@@ -62,13 +62,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One benchmark, or one subset of it. `curves` are the per-question numbers of each score, `clusters` that of each question
-    where there are any. `mixed` names questions where a judge contradicts itself on one answer.
+    """One benchmark, or one subset of it. `curves` are the per-question numbers of each score, made of `samples`; `clusters`
+    those of the questions, where there are any. `mixed` names questions where a judge contradicts itself on one answer.
     """
 
     name: str
     rows: tuple[Row, ...]
     coverage: Coverage
+    samples: Samples
     curves: Mapping[str, PerQuestion]
     clusters: Integers | None = None
     mixed: tuple[str, ...] = ()
@@ -107,7 +108,7 @@ def _table(name: str, found: Samples, covered: Coverage, options: Options) -> Ta
         alone = _Rows(greedy, covered, options, samples=1)
         rows.append(alone.mean("pass@1" if only_greedy else "greedy"))
         if only_greedy:
-            return Table(name, tuple(rows), covered, alone.reduced, alone.clusters)
+            return Table(name, tuple(rows), covered, greedy, alone.reduced, alone.clusters)
     drawn = _Rows(seeded, covered, options, samples=covered.samples)
     check(seeded, drawn.reduced)
     for k in drawn.ks():
@@ -115,7 +116,7 @@ def _table(name: str, found: Samples, covered: Coverage, options: Options) -> Ta
     rows.append(drawn.mean("pass@1" if covered.samples == 1 else f"pass@1[{covered.samples}]"))
     conflicts = np.sum([item.mixed for item in drawn.reduced.values()], axis=0)
     mixed = tuple(found.names[at] for at in np.flatnonzero(conflicts))
-    return Table(name, tuple(rows), covered, drawn.reduced, drawn.clusters, mixed)
+    return Table(name, tuple(rows), covered, seeded, drawn.reduced, drawn.clusters, mixed)
 
 
 class _Rows:
@@ -129,12 +130,11 @@ class _Rows:
         self._tokens = _question_means(found, found.tokens)
 
     def ks(self) -> list[int]:
-        """Largest first: the k asked for, else all samples; where no question has all, what every one has."""
-        asked = self._options.ks or (self._samples,)
-        reached = {k for k in asked if np.any(self._first.n >= k)}
-        if not reached and not self._options.ks:
-            reached = {int(self._first.n[self._first.n > 0].min(initial=1))}
-        return sorted((k for k in reached if k > 1), reverse=True)
+        """Largest first: the k asked for, else all samples; where not all questions have them, what every one has too."""
+        counts = np.concatenate([item.n[item.n > 0] for item in self.reduced.values()])
+        common = int(counts.min()) if len(counts) else 0
+        asked = self._options.ks or (self._samples, common)
+        return sorted({k for k in asked if 1 < k <= counts.max(initial=0)}, reverse=True)
 
     def at(self, k: int, kind: str) -> Row | None:
         """majority@k (None where nothing votes) or pass@k."""
