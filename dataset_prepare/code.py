@@ -1,4 +1,4 @@
-"""Programs to be written: HumanEval, MBPP, BigCodeBench, APPS, CodeContests.
+"""Programs to be written: HumanEval, MBPP, EvalPlus, BigCodeBench, LiveCodeBench, APPS, CodeContests.
 
 An example instance: {"id": "HumanEval/0", "problem": "def has_close_elements …", "entry_point": "has_close_elements",
 "tests": "def check(candidate): …\\n\\ncheck(has_close_elements)", "canonical_solution": "…"}
@@ -8,12 +8,35 @@ An example instance: {"id": "HumanEval/0", "problem": "def has_close_elements �
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import pickle
+import zlib
 from collections.abc import Iterator, Mapping
 
 from ns_eval.records import Json
 
 _MBPP_SPLITS = {"prompt": (1, 10), "test": (11, 510), "validation": (511, 600), "train": (601, 974)}
+
+_LCB_STARTER = "Complete this code:\n\n```python\n{starter}\n```"
+_LCB_STDIN = "Write a program that reads the input from standard input and prints the answer to standard output."
+_EVALPLUS = """
+import copy as _copy, json as _json, math as _math
+_scope = {{}}
+exec({reference!r}, _scope)
+def _same(got, want):
+    if isinstance(want, float) or isinstance(got, float):
+        close = isinstance(got, (int, float)) and isinstance(want, (int, float))
+        return close and (got == want or _math.isclose(got, want, rel_tol=1e-7, abs_tol=max({tolerance!r}, 1e-6)))
+    if isinstance(want, (list, tuple)):
+        return type(got) is type(want) and len(got) == len(want) and all(map(_same, got, want))
+    return got == want
+for _number, _arguments in enumerate(_json.loads({inputs!r})):
+    _want = _scope[{name!r}](*_copy.deepcopy(_arguments))
+    _got = {name}(*_copy.deepcopy(_arguments))
+    assert _same(_got, _want), f"input {{_number}}: another result"
+"""
 
 
 def human_eval(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
@@ -51,6 +74,82 @@ def mbpp_by_number(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
     first, last = _MBPP_SPLITS[row["_split"]]
     if first <= int(row["task_id"]) <= last:
         yield from mbpp(row)
+
+
+def mbpp_plus(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
+    """EvalPlus' rows on the hub: `test` is a program that calls the function on every input and compares."""
+    shown = "\n".join(_unix(item) for item in row["test_list"])
+    setup = "\n".join(row.get("test_imports") or [])
+    yield {
+        "id": f"mbpp-{row['task_id']}",
+        "problem": f"{row['prompt'].strip()}\n\nYour code should pass these tests:\n\n{shown}",
+        "tests": f"{setup}\n{_unix(row['test'])}".strip() + "\n",
+        "canonical_solution": _unix(row["code"]),
+    }
+
+
+def evalplus(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
+    """A line of the files that EvalPlus' package downloads (HumanEvalPlus.jsonl, MbppPlus.jsonl): inputs without results.
+
+    The reference solution runs beside the program on every input, in the sandbox, and the results are compared.
+    """
+    name = row["entry_point"]
+    inputs = [*row["base_input"], *row["plus_input"]]
+    setup = row.get("contract") or ""
+    is_start = row["prompt"].lstrip().startswith(("def ", "from ", "import ", "class ")) or "\ndef " in row["prompt"]
+    reference = row["prompt"] + row["canonical_solution"] if is_start else row["canonical_solution"]
+    yield {
+        "id": row["task_id"],
+        "problem": row["prompt"],
+        "starter_code": row["prompt"] if is_start else None,
+        "entry_point": name,
+        "tests": _EVALPLUS.format(
+            reference=reference.replace(setup, "") if setup else reference,
+            name=name,
+            inputs=json.dumps(inputs),
+            tolerance=float(row.get("atol") or 0.0),
+        ),
+        "canonical_solution": row["canonical_solution"],
+    }
+
+
+def livecodebench(row: Mapping[str, Json], first: str = "", last: str = "") -> Iterator[dict[str, Json]]:
+    """Rows of a release; `first` and `last` are the days between which the contest was held, both included.
+
+    Public and private tests count alike. A row without `func_name` reads and writes text.
+    """
+    day = str(row["contest_date"])[:10]
+    if (first and day < first) or (last and day > last):
+        return
+    cases = [*json.loads(row["public_test_cases"]), *_private_cases(row["private_test_cases"])]
+    functional = any(case["testtype"] == "functional" for case in cases)
+    metadata = json.loads(row["metadata"]) if row["metadata"] else {}
+    starter = row["starter_code"]
+    form = _LCB_STARTER.format(starter=starter) if starter else _LCB_STDIN
+    yield {
+        "id": row["question_id"],
+        "problem": f"{row['question_content'].strip()}\n\n{form}",
+        "entry_point": metadata["func_name"] if functional else None,
+        "tests": {"inputs": [case["input"] for case in cases], "outputs": [case["output"] for case in cases]},
+        "subset_for_metrics": row["difficulty"],
+        "contest_date": day,
+    }
+
+
+def _private_cases(text: str) -> list[Json]:
+    """JSON, or JSON in a pickled text, compressed, in base 64. Nothing but a text is taken out of the pickle."""
+    try:
+        cases = json.loads(text)
+    except ValueError:
+        cases = json.loads(_TextOnly(io.BytesIO(zlib.decompress(base64.b64decode(text)))).load())
+    return list(cases)
+
+
+class _TextOnly(pickle.Unpickler):
+    """Refuses whatever could run code."""
+
+    def find_class(self, module: str, name: str) -> Json:
+        raise ValueError(f"the private tests hold {module}.{name}, expected a text")
 
 
 def bigcodebench(row: Mapping[str, Json], prompt: str = "instruct_prompt") -> Iterator[dict[str, Json]]:
