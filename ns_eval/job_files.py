@@ -57,19 +57,21 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """jobs.json. `owner` is the process on `host` that keeps local jobs: the command itself, or the one behind `--detach`.
+    """jobs.json. `owner` is the process on `host` that keeps local jobs, as many as `slots` at a time on `gpus`: the command
+    itself, or the one behind `--detach`.
 
     The cluster of the last command is kept by name, not by value: its config may hold what should not lie here.
     """
 
     cluster: str
-    config_dir: str | None = None
     partition: str | None = None
     qos: str | None = None
     time_min: str | None = None
     host: str = ""
     owner: int | None = None
     owner_started: str | None = None
+    slots: int = 1
+    gpus: tuple[int, ...] = ()
     jobs: tuple[Submitted, ...] = ()
 
 

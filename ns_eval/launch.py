@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ns_eval import job_files, local_scheduler, slurm_jobs
-from ns_eval.clusters import ClusterConfig, load
+from ns_eval.clusters import ClusterConfig
 from ns_eval.errors import DataError, JobError, NsError, ServerError, UsageError
 from ns_eval.job_files import Submitted, Table
 from ns_eval.jobs import Job, JobSpec, SpecFile, read_spec, write_spec
@@ -51,6 +51,7 @@ def submit(
     output_dir = output_dir.absolute()
     logs = job_files.logs_dir(output_dir)
     logs.mkdir(parents=True, exist_ok=True)
+    here = local_scheduler.machine(cluster)
     before = _ended(output_dir, {spec.name for spec in specs})
     for spec in specs:
         job_files.state_path(output_dir, spec.name).unlink(missing_ok=True)
@@ -58,7 +59,7 @@ def submit(
     if cluster.executor == "slurm":
         submitted = slurm_jobs.submit(specs, cluster, output_dir, _sent)
     else:
-        local_scheduler.require_room(specs, local_scheduler.machine(cluster))
+        local_scheduler.require_room(specs, here)
         for spec in specs:
             write_spec(SpecFile(spec, output_dir))
         submitted = tuple(Submitted(name=spec.name, folder=output_dir, executor="local", after=spec.after) for spec in specs)
@@ -67,6 +68,8 @@ def submit(
         partition=cluster.partition,
         qos=cluster.qos,
         time_min=cluster.time_min,
+        slots=here.slots,
+        gpus=here.gpus,
         jobs=(*before, *submitted),
     )
     job_files.write_table(output_dir, table)
@@ -135,8 +138,7 @@ def keep(output_dir: Path) -> int:
 
 def _keep(output_dir: Path, names: Sequence[str]) -> None:
     specs = [read_spec(job_files.spec_path(output_dir, name)).job for name in names]
-    here = local_scheduler.machine(load(job_files.read_table(output_dir).cluster))
-    scheduler = Scheduler(output_dir, specs, here, functools.partial(_start_here, output_dir))
+    scheduler = Scheduler(output_dir, specs, functools.partial(_start_here, output_dir))
     with _told_to_stop(), closing(scheduler), closing(Watching(output_dir, names)) as watching:
         try:
             while scheduler.step():

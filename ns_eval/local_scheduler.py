@@ -50,7 +50,9 @@ class _Running:
 
 
 def machine(cluster: ClusterConfig) -> Machine:
-    """This machine as the cluster config and the environment describe it."""
+    """This machine as the cluster config and the environment describe it; of no meaning on Slurm."""
+    if cluster.executor == "slurm":
+        return Machine(1, ())
     gpus = _visible_gpus() if cluster.gpus is None else tuple(range(cluster.gpus))
     return Machine(cluster.slots or len(os.sched_getaffinity(0)), gpus)
 
@@ -77,8 +79,10 @@ def mark_of(output_dir: Path, name: str) -> str:
 class Scheduler:
     """Starts `jobs` as slots, GPUs and `after` allow. Call `step` until it is false, or `stop`."""
 
-    def __init__(self, output_dir: Path, jobs: Sequence[JobSpec], here: Machine, start: Start) -> None:
-        self._output_dir, self._machine, self._start = output_dir, here, start
+    def __init__(self, output_dir: Path, jobs: Sequence[JobSpec], start: Start) -> None:
+        table = read_table(output_dir)
+        self._output_dir, self._start = output_dir, start
+        self._machine = Machine(table.slots, table.gpus)
         self._waiting = list(jobs)
         self._running: list[_Running] = []
         own = os.getpid()

@@ -47,17 +47,33 @@ def with_children(pids: str, release: str) -> None:
     wait_for(release)
 
 
-def meet(folder: str, name: str, others: int) -> None:
-    """Enters a folder and stays until `others` have entered, then leaves a record of how many were inside together."""
-    inside = Path(folder)
-    (inside / f"{name}.in").touch()
-    deadline = time.monotonic() + 20
-    while len(list(inside.glob("*.in"))) < others and time.monotonic() < deadline:
+def meet(folder: str, who: str, others: int) -> None:
+    """Enters, waits until `others` have entered, records how many were inside then, leaves."""
+    place = Path(folder)
+    (place / f"{who}.in").touch()
+    while len(list(place.glob("*.in"))) < others:
         time.sleep(0.01)
-    (inside / f"{name}.saw").write_text(str(len(list(inside.glob("*.in")))), encoding="utf-8")
+    inside = len(list(place.glob("*.in"))) - len(list(place.glob("*.out")))
+    (place / f"{who}.saw").write_text(str(inside), encoding="utf-8")
+    (place / f"{who}.out").touch()
 
 
 def wait_for(release: str) -> None:
     """Waits until a file exists."""
     while not Path(release).exists():
         time.sleep(0.02)
+
+
+def gpus_of(folder: str, who: str) -> None:
+    """Meets the other job, then writes the GPUs it was given."""
+    Path(folder, f"{who}.gpus").write_text(os.environ["CUDA_VISIBLE_DEVICES"], encoding="utf-8")
+    while len(list(Path(folder).glob("*.gpus"))) < 2:
+        time.sleep(0.01)
+
+
+def twice(folder: str) -> None:
+    """Waits for ever the first time, ends at once the second."""
+    first = Path(folder, "first")
+    if not first.exists():
+        first.touch()
+        time.sleep(600)
