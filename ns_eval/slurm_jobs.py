@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +68,9 @@ def submit(specs: Sequence[JobSpec], cluster: ClusterConfig, output_dir: Path, s
             paths.append(write_spec(held))
         mounted = [output_dir, folder, *([secrets] if variables else []), *([code] if code else [])]
         python, container = in_container(cluster, stage.first.container, mounted, tuple(variables))
-        asked = parameters(cluster, stage, [ids[name] for name in stage.first.after if name in ids], output_dir)
-        asked["slurm_srun_args"] = ["--export=ALL", "--kill-on-bad-exit=1", *cluster.srun_args, *container]
-        asked["slurm_setup"] = [*cluster.setup, _mend(folder)]
+        asked = parameters(cluster, stage, _after(stage.first, ids))
+        asked["srun_args"] = ["--export=ALL", "--kill-on-bad-exit=1", *cluster.srun_args, *container]
+        asked["setup"] = [*cluster.setup, _mend(folder)]
         found = send(paths, folder, python, asked, _environment(cluster, variables, code))
         ids |= dict(zip([spec.name for spec in stage.jobs], found, strict=True))
     for name, job_id in ids.items():
@@ -91,7 +92,7 @@ def stages(specs: Sequence[JobSpec]) -> list[Stage]:
     return [Stage(tuple(jobs)) for jobs in found]
 
 
-def parameters(cluster: ClusterConfig, stage: Stage, after: Sequence[str], output_dir: Path) -> dict[str, Any]:
+def parameters(cluster: ClusterConfig, stage: Stage, after: Sequence[str]) -> dict[str, Any]:
     """submitit's parameters of a stage. Any: they are sbatch's options, numbers, texts and lists."""
     job = stage.first
     if cluster.gpus is not None and job.gpus > cluster.gpus:
@@ -99,29 +100,29 @@ def parameters(cluster: ClusterConfig, stage: Stage, after: Sequence[str], outpu
             f"{job.name} asks for {job.gpus} GPUs a node, {cluster.source} says a node has {cluster.gpus}",
             hint="spread the server over nodes: --server_nodes=N",
         )
-    more: dict[str, Any] = {"chdir": str(output_dir), "requeue": True, **cluster.sbatch}
+    more: dict[str, Any] = {"requeue": True, **cluster.sbatch}
     if cluster.time_min:
         more["time-min"] = cluster.time_min
     # What the names of an array's jobs have in common: generate-0 … generate-15 is `generate` in the queue.
     name = job.name if len(stage.jobs) == 1 else job.name.rstrip("0123456789").rstrip("-_.")
     asked = {
-        "slurm_job_name": cluster.job_name_prefix + name,
-        "slurm_time": _limit(cluster, job),
-        "slurm_nodes": job.nodes,
-        "slurm_ntasks_per_node": 1,
-        "slurm_partition": _partition(cluster, job),
-        "slurm_account": cluster.account,
-        "slurm_qos": cluster.qos,
-        "slurm_cpus_per_task": job.cpus or cluster.cpus,
-        "slurm_mem": job.memory or cluster.memory,
-        "slurm_gpus_per_node": job.gpus if job.gpus and not cluster.disable_gpus_per_node else None,
-        "slurm_mail_type": cluster.mail_type,
-        "slurm_mail_user": cluster.mail_user,
-        "slurm_dependency": f"{cluster.dependency_type}:{':'.join(after)}" if after else None,
-        "slurm_signal_delay_s": cluster.signal_delay_s,
-        "slurm_array_parallelism": cluster.max_running,
-        "slurm_stderr_to_stdout": True,
-        "slurm_additional_parameters": more,
+        "job_name": cluster.job_name_prefix + name,
+        "time": _limit(cluster, job),
+        "nodes": job.nodes,
+        "ntasks_per_node": 1,
+        "partition": _partition(cluster, job),
+        "account": cluster.account,
+        "qos": cluster.qos,
+        "cpus_per_task": job.cpus or cluster.cpus,
+        "mem": job.memory or cluster.memory,
+        "gpus_per_node": job.gpus if job.gpus and not cluster.disable_gpus_per_node else None,
+        "mail_type": cluster.mail_type,
+        "mail_user": cluster.mail_user,
+        "dependency": f"{cluster.dependency_type}:{':'.join(after)}" if after else None,
+        "signal_delay_s": cluster.signal_delay_s,
+        "array_parallelism": cluster.max_running,
+        "stderr_to_stdout": True,
+        "additional_parameters": more,
     }
     return {key: value for key, value in asked.items() if value is not None}
 
@@ -165,6 +166,15 @@ def unfinished(submitted: Sequence[Submitted]) -> list[Submitted]:
         return []
     now = job_status.current(submitted, Watch())
     return [job for job, found in zip(submitted, now, strict=True) if not found.over]
+
+
+def _after(job: JobSpec, ids: Mapping[str, str]) -> list[str]:
+    """The ids that a job waits for; an array that it waits for as a whole is one id."""
+    wanted = [ids[name] for name in job.after if name in ids]
+    tasks = Counter(found.partition("_")[0] for found in ids.values())
+    named = Counter(found.partition("_")[0] for found in wanted)
+    whole = [array for array, count in named.items() if count == tasks[array]]
+    return [*whole, *(found for found in wanted if found.partition("_")[0] not in whole)]
 
 
 def _asks(job: JobSpec) -> tuple[object, ...]:
