@@ -154,6 +154,8 @@ class ServerConfig:
     """Options that load adapters, with {adapters} {adapter_count} {adapter_rank} filled in; empty: it serves none."""
     adapter_model: str = "{name}"
     """The model name that asks for an adapter; {base} is the model's own."""
+    adapter_request: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Further request fields that ask for an adapter, with {name} {number} {path} filled in."""
     code_execution: CodeExecutionConfig = field(default_factory=CodeExecutionConfig)
     """How a model's answer and its code take turns, where code_execution is true."""
 

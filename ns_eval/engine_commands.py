@@ -17,10 +17,14 @@ from ns_eval.engine_argv import engine_argv, has_option
 from ns_eval.errors import ServerError, UsageError
 from ns_eval.gpus import check_gpus
 from ns_eval.sockets import free_port
+from ns_eval.trtllm_lora import write_options
 
 
-def engine_commands(server: ServerConfig, name: str, path: str, port: int, *, chat: bool = True) -> list[list[str]]:
-    """One argument list a node, the leader's first; a single one where MPI starts the others.
+def engine_commands(
+    server: ServerConfig, name: str, path: str, port: int, *, folder: Path = Path(), chat: bool = True
+) -> list[list[str]]:
+    """One argument list a node, the leader's first; a single one where MPI starts the others. What an engine wants to read
+    from a file is written into `folder`.
 
     Raises:
         ServerError: too few GPUs or too little memory; several nodes without a Slurm job that holds them.
@@ -37,7 +41,7 @@ def engine_commands(server: ServerConfig, name: str, path: str, port: int, *, ch
         "port": port,
         **_settings(server),
         **_converted(server, path),
-        **_adapters(server, checkpoint),
+        **_adapters(server, checkpoint, folder),
     }
     more = [server.adapter_args] if server.adapters else []
     if server.nodes == 1:
@@ -101,10 +105,10 @@ def _converted(server: ServerConfig, path: str) -> dict[str, object]:
     }
 
 
-def _adapters(server: ServerConfig, base: Checkpoint | None) -> dict[str, object]:
-    """What {adapters}, {adapter_count} and {adapter_rank} stand for."""
+def _adapters(server: ServerConfig, base: Checkpoint | None, folder: Path) -> dict[str, object]:
+    """What {adapters}, {adapter_count}, {adapter_rank} and {adapter_file} stand for."""
     if not server.adapters:
-        return {"adapters": None, "adapter_count": None, "adapter_rank": None}
+        return {}
     if not server.adapter_args:
         raise UsageError(
             f"{server.name} serves no LoRA adapters",
@@ -114,11 +118,20 @@ def _adapters(server: ServerConfig, base: Checkpoint | None) -> dict[str, object
     for adapter in found:
         if base is not None:
             adapters.check_base(adapter, base)
-    return {
+    rank = adapters.serving_rank(found)
+    values: dict[str, object] = {
         "adapters": [f"{adapter.name}={adapter.path}" for adapter in found],
         "adapter_count": len(found),
-        "adapter_rank": adapters.serving_rank(found),
+        "adapter_rank": rank,
     }
+    if "extra_llm_api_options" in server.adapter_args:
+        if has_option(shlex.split(server.server_args), server, "extra_llm_api_options"):
+            raise UsageError(
+                "--adapter and --server_args='--extra_llm_api_options …' exclude each other: the file holds the adapters",
+                hint="give your other options on the command line, or serve a merged checkpoint",
+            )
+        values["adapter_file"] = write_options(folder / "lora.yaml", found, rank)
+    return values
 
 
 def _hosts(nodes: int, environment: Mapping[str, str] = os.environ) -> list[str]:

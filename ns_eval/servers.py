@@ -64,7 +64,7 @@ async def serving(
     port = server.port or free_port(server.host)
     name = server.served_name.format(name=model, folder=Path(path).name)
     endpoint = endpoint_of(server, local_url(server.host, port), name)
-    commands = engine_commands(server, name, path, port, chat=chat)
+    commands = engine_commands(server, name, path, port, folder=log_file.parent, chat=chat)
     engine = Engine(server, commands, endpoint, log_file, chat=chat)
     info = await engine.start()
     try:
@@ -81,9 +81,19 @@ def _running(
     alive: Callable[[], Awaitable[None]] | None,
 ) -> Running:
     endpoint = replace(endpoint, context=endpoint.context or info.context)
-    names = {name: server.adapter_model.format(base=endpoint.model, name=name) for name in server.adapters}
-    adapters = {name: replace(endpoint, model=model) for name, model in names.items()}
+    adapters = {name: _adapter_endpoint(server, endpoint, name) for name in server.adapters}
     return Running(endpoint, server.max_num_seqs, info, argv, alive, adapters)
+
+
+def _adapter_endpoint(server: ServerConfig, endpoint: Endpoint, name: str) -> Endpoint:
+    """The same address, asked in that server's way for what one adapter answers."""
+    number, path = list(server.adapters).index(name) + 1, str(Path(server.adapters[name]).resolve())
+    extra = {
+        field: {key: number if text == "{number}" else text.format(name=name, path=path) for key, text in parts.items()}
+        for field, parts in server.adapter_request.items()
+    }
+    model = server.adapter_model.format(base=endpoint.model, name=name)
+    return replace(endpoint, model=model, extra={**endpoint.extra, **extra})
 
 
 def remote_endpoint(server: ServerConfig, model: str) -> Endpoint:

@@ -2,80 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 
-from ns_eval.client import Backoff, Client
-from ns_eval.config import ServerConfig, build, load_yaml
-from ns_eval.errors import DataError, NsError, ServerError, UsageError
+from ns_eval.client import Client
+from ns_eval.errors import NsError, ServerError, UsageError
 from ns_eval.records import Generation, Request, Sampling
-from ns_eval.resources import conf_file, folder
-from ns_eval.servers import Running, serving
+from ns_eval.servers import Running
 from tests.paths import REPO
-
-T = TypeVar("T")
-CHECKPOINT = folder("shipped") / "tinymath"
-QUICK = Backoff(first_s=0.01, longest_s=0.05)
-
-
-@pytest.fixture(autouse=True)
-def engines_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`vllm`, `trtllm-serve` and `python -m sglang.launch_server` are the stand-ins."""
-    bin_folder = tmp_path / "bin"
-    bin_folder.mkdir()
-    for name, kind in [("vllm", "vllm"), ("trtllm-serve", "trtllm")]:
-        script(bin_folder / name, f'exec "{sys.executable}" -m tests.peers.engines {kind} "$@"')
-    script(bin_folder / "python", f'shift 2; exec "{sys.executable}" -m tests.peers.engines sglang "$@"')
-    monkeypatch.setenv("PATH", f"{bin_folder}:{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(REPO))
-
-
-def script(path: Path, text: str) -> None:
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-
-
-def configured(name: str, plan: dict[str, Any] | None = None, **changes: Any) -> ServerConfig:
-    """conf/server/<name>.yaml with what a user would add, and the stand-in's orders."""
-    path = conf_file("server", name)
-    server = build(ServerConfig, load_yaml(path), str(path))
-    changed = {"restart_pause_s": 0.01, "ready_timeout_s": 30.0, **changes}
-    return replace(server, env={**server.env, "STANDIN": json.dumps(plan or {})}, **changed)
-
-
-def served(server: ServerConfig, tmp_path: Path, use: Callable[[Running], Awaitable[T]], **options: Any) -> T:
-    """What `use` makes of a running server."""
-
-    async def run() -> T:
-        async with serving(server, "m", tmp_path / "log" / "server.log", **{"path": str(CHECKPOINT), **options}) as running:
-            return await use(running)
-
-    return asyncio.run(run())
-
-
-async def nothing(running: Running) -> Running:
-    return running
-
-
-async def ask(running: Running, seeds: range) -> list[Generation]:
-    """One greedy chat request a seed, all at once."""
-    async with Client(running.endpoint, alive=running.alive, backoff=QUICK) as client:
-        return await asyncio.gather(*(client.complete(chat(seed), timeout_s=20) for seed in seeds))
-
-
-def chat(seed: int, **sampling: Any) -> Request:
-    return Request("q", seed, Sampling(**sampling), ({"role": "user", "content": "2 + 2?"},))
+from tests.peers.standins import CHECKPOINT, ask, chat, configured, engines_on_path, nothing, script, served  # noqa: F401
 
 
 @pytest.mark.parametrize("name", ["vllm", "sglang", "trtllm"])
@@ -236,52 +178,6 @@ def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     assert keeper.stdout is not None and keeper.stdout.readline() == b"up\n"
     keeper.communicate(timeout=20)
     assert keeper.returncode == 128 + signal.SIGKILL
-
-
-def test_a_broken_checkpoint_is_refused_before_anything_is_started(tmp_path: Path) -> None:
-    model = tmp_path / "model"
-    model.mkdir()
-    for file in CHECKPOINT.iterdir():
-        if file.suffix != ".gguf":
-            (model / file.name).write_bytes(file.read_bytes())
-    shard = model / "model.safetensors"
-    shard.write_bytes(shard.read_bytes()[:-1000])
-    with pytest.raises(DataError, match=r"model\.safetensors"):
-        served(configured("vllm"), tmp_path, nothing, path=str(model))
-    shard.write_bytes((CHECKPOINT / "model.safetensors").read_bytes())
-    (model / "chat_template.jinja").unlink()
-    with pytest.raises(UsageError, match="no chat template"):
-        served(configured("vllm"), tmp_path, nothing, path=str(model))
-    assert served(configured("vllm"), tmp_path, nothing, path=str(model), chat=False).argv
-    assert not list((tmp_path / "log").glob("*node*"))
-
-
-@pytest.fixture
-def four_gpus(tmp_path: Path) -> Iterator[None]:
-    """An nvidia-smi with four GPUs of 1 GiB, the last one nearly full."""
-    rows = "\\n".join(f"{index}, GPU-{index}, 1024, {used}" for index, used in enumerate([0, 0, 0, 1023]))
-    script(tmp_path / "bin" / "nvidia-smi", f'printf "{rows}\\n"')
-    yield
-
-
-@pytest.mark.usefixtures("four_gpus")
-def test_gpus_are_checked_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ServerError, match="--server_gpus=6, and this machine shows 4 GPUs"):
-        served(configured("vllm", gpus=6), tmp_path, nothing, path="org/model")
-    with pytest.raises(UsageError, match="6 attention heads do not divide by 4"):
-        served(configured("vllm", gpus=4), tmp_path, nothing)
-    running = served(configured("vllm", gpus=3), tmp_path, nothing, path="org/model")
-    assert running.argv[running.argv.index("--tensor-parallel-size") + 1] == "3"
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    with pytest.raises(ServerError, match=r"CUDA_VISIBLE_DEVICES=3"):
-        served(configured("vllm", gpus=2), tmp_path, nothing, path="org/model")
-    with pytest.raises(ServerError, match=r"GPU 3 has 0\.0 of 1\.0 GiB free"):
-        served(configured("vllm", gpus=1), tmp_path, nothing)
-
-
-def test_without_a_driver_no_gpu_is_promised(tmp_path: Path) -> None:
-    with pytest.raises(ServerError, match="this machine shows 0 GPUs"):
-        served(configured("vllm", gpus=1), tmp_path, nothing)
 
 
 def test_a_generic_server_is_any_command(tmp_path: Path) -> None:

@@ -67,9 +67,12 @@ class Engine:
             self.adapters = _named(options.lora_paths) if options.enable_lora else {}
         else:
             options = recorded("trtllm").parse_args(words)
-            self.path, self.names, self.adapters = options.model, [Path(options.model).name], {}
+            self.path, self.names = options.model, [Path(options.model).name]
+            told = json.loads(Path(options.extra_llm_api_options).read_text()) if options.extra_llm_api_options else {}
+            self.adapters = {folder: folder for folder in told.get("lora_config", {}).get("lora_dir", [])}
         self.names = self.plan.get("names", self.names)
         self.port = options.port
+        self.follows = bool(getattr(options, "node_rank", None))
         self.answers = 0
         self.lock = threading.Lock()
 
@@ -82,7 +85,7 @@ class Engine:
             # As vLLM's EngineCore outlives its API server.
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             Path(self.plan["orphan"]).write_text(str(child.pid))
-        time.sleep(self.plan.get("ready_s", 0))
+        time.sleep(self.plan.get("ready_s", 0) if not self.follows else 600)  # a follower listens on no port
         if "fail" in self.plan:
             self.die(self.plan["fail"])
         server = ThreadingHTTPServer(("127.0.0.1", self.port), handler(self))
@@ -111,8 +114,9 @@ class Engine:
             return status, {"error": error} if self.kind == "vllm" else {"object": "error", **error}
         # SGLang: only `base:adapter` reaches the adapter; the bare name is answered by the base.
         asked = str(body.get("model", ""))
-        wanted = asked.partition(":")[2] if self.kind == "sglang" else asked
-        text = f"adapter {wanted}" if wanted in self.adapters else "base"
+        lora = body.get("lora_request") or {}
+        wanted = asked.partition(":")[2] if self.kind == "sglang" else str(lora.get("lora_path", asked))
+        text = f"adapter {lora.get('lora_name', wanted)}" if wanted in self.adapters else "base"
         choice = {"index": 0, "finish_reason": "stop"}
         chat = path.endswith("/chat/completions")
         choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
