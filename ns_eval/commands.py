@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from pathlib import Path
 
 from ns_eval import clusters, generation, launch, manifest, models, plan, rundir
 from ns_eval.clusters import ClusterConfig
 from ns_eval.config import build
-from ns_eval.generation import Share
+from ns_eval.generation import Backend, Share
 from ns_eval.job_files import logs_dir, progress_path
 from ns_eval.jobs import JobSpec
-from ns_eval.options import EvalConfig, PlaceConfig
+from ns_eval.options import AskConfig, EvalConfig, PlaceConfig
 from ns_eval.plan import Plan
 from ns_eval.records import Json
 from ns_eval.resources import locate
@@ -85,18 +86,28 @@ def _jobs(config: EvalConfig, found: Plan) -> list[JobSpec]:
 def _job(config: EvalConfig, found: Plan, number: int, name: str) -> JobSpec:
     share = Share(
         runs=found.shares[number],
-        model=config.model,
-        path=found.model,
-        server=config.server,
+        backend=_backend(config, found.output_dir, name),
         sandbox=config.sandbox,
-        max_concurrent_requests=config.max_concurrent_requests,
         grading_workers=config.grading_workers,
         progress=progress_path(found.output_dir, name),
-        server_log=logs_dir(found.output_dir) / f"{name}.server.log",
     )
+    return _spec(config, name, "ns_eval.generation:main", share)
+
+
+def _backend(config: AskConfig, output_dir: Path, job: str) -> Backend:
+    return Backend(
+        model=config.model,
+        path=models.weights(config.model),
+        server=config.server,
+        max_concurrent_requests=config.max_concurrent_requests,
+        log=logs_dir(output_dir) / f"{job}.server.log",
+    )
+
+
+def _spec(config: AskConfig, name: str, target: str, share: object) -> JobSpec:
     return JobSpec(
         name=name,
-        target="ns_eval.generation:main",
+        target=target,
         arguments=generation.arguments_of(share),
         gpus=config.server.gpus or 0,
         nodes=config.server.nodes,

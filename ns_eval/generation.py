@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -27,35 +28,45 @@ from ns_eval.sandbox.config import SandboxConfig
 from ns_eval.sandbox.remote import RemoteSandbox
 from ns_eval.tools import Message, Settings, rounds
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """What one job does: everything it needs, as plain data. `progress` and `server_log` are files of its own."""
+class Backend:
+    """A model and the server that runs it. `model` is the name it is asked by, `path` where its weights lie."""
 
-    runs: tuple[BenchmarkRun, ...]
     model: str
     path: str
     server: ServerConfig
-    sandbox: SandboxConfig
     max_concurrent_requests: int
+    log: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one job does: everything it needs, as plain data."""
+
+    runs: tuple[BenchmarkRun, ...]
+    backend: Backend
+    sandbox: SandboxConfig
     grading_workers: int | None
     progress: Path
-    server_log: Path
 
 
-def arguments_of(share: Share) -> dict[str, Json]:
-    """The share as JSON values, for a job's spec."""
+def arguments_of(share: object) -> dict[str, Json]:
+    """A share as JSON values, for a job's spec."""
     found: dict[str, Json] = msgspec.to_builtins(share, enc_hook=str)
     return found
 
 
 def main(**arguments: Json) -> None:
     """Runs a share to its end. What is on disk is not asked again, so running it twice does the rest of it."""
-    asyncio.run(_answer(msgspec.convert(arguments, Share, dec_hook=_decoded)))
+    asyncio.run(_answer(share_of(arguments, Share)))
 
 
-def _decoded(declared: type, value: object) -> object:
-    return declared(value)
+def share_of(arguments: Mapping[str, Json], kind: type[T]) -> T:
+    """The reverse of `arguments_of`."""
+    return msgspec.convert(arguments, kind, dec_hook=lambda declared, value: declared(value))
 
 
 async def _answer(share: Share) -> None:
@@ -81,20 +92,25 @@ async def _start(
     """Starts graders and the server, and says how much the server takes and who answers what."""
     graders = {
         key: await opened.enter_async_context(Grader(spec, workers=share.grading_workers))
-        for key, spec in {_key(run.judge): run.judge for run in share.runs}.items()
+        for key, spec in {_key(run.judge): run.judge for run in share.runs if run.judge}.items()
     }
     chat = all(run.prompt.template is None for run in share.runs)
-    serving = servers.serving(share.server, share.model, share.server_log, path=share.path, chat=chat)
-    running = await opened.enter_async_context(serving)
-    places = places_for(running.slots, share.max_concurrent_requests)
-    client = Client(running.endpoint, alive=running.alive, on_limited=lambda _: places.slower())
-    await opened.enter_async_context(client)
+    client, places = await connected(share.backend, opened, chat=chat)
     sandbox: Sandbox | RemoteSandbox | None = None
     if any(run.code for run in share.runs):
         sandbox = await opened.enter_async_context(open_sandbox(share.sandbox))
     progress.sampling(client.counters.retries.total)
     pairs = zip(share.runs, shelves, strict=True)
-    return places, [Work(shelf, _asking(run, client, sandbox), graders[_key(run.judge)]) for run, shelf in pairs]
+    return places, [Work(shelf, _asking(run, client, sandbox), graders.get(_key(run.judge))) for run, shelf in pairs]
+
+
+async def connected(backend: Backend, opened: contextlib.AsyncExitStack, *, chat: bool = True) -> tuple[Client, Places]:
+    """A client of the backend's server, started where it has to be, and how many requests it takes; they end with `opened`."""
+    serving = servers.serving(backend.server, backend.model, backend.log, path=backend.path, chat=chat)
+    running = await opened.enter_async_context(serving)
+    places = places_for(running.slots, backend.max_concurrent_requests)
+    client = Client(running.endpoint, alive=running.alive, on_limited=lambda _: places.slower())
+    return await opened.enter_async_context(client), places
 
 
 def _asking(run: BenchmarkRun, client: Client, sandbox: Sandbox | RemoteSandbox | None) -> Answer:

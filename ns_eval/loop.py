@@ -66,11 +66,11 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A shelf, who answers its questions and who grades them."""
+    """A shelf, who answers its questions and who grades them; nobody grades what has no right answer."""
 
     shelf: Shelf
     answer: Answer
-    grader: Grade
+    grader: Grade | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,8 @@ class _Run:
         verdicts: tuple[Verdict, ...] = ()
         if generation.error is None:
             self._places.answered()
-            verdicts = (await work.grader.grade(question, generation),)
+            if work.grader is not None:
+                verdicts = (await work.grader.grade(question, generation),)
         sample = Sample(question, seed, status_of(generation, verdicts), generation, verdicts)
         work.shelf.put(sample)
         self._watcher.sample(sample)

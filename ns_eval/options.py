@@ -35,32 +35,21 @@ class PlaceConfig:
 
 
 @dataclass
-class EvalConfig(PlaceConfig):
-    """Sample answers to benchmarks from a model, grade them, print the table.
-
-    Examples:
-        ns eval --model=tinymath --benchmarks=arithmetic:8 --output_dir=out
-        ns eval --model=/models/qwen3-8b --server_type=vllm --server_gpus=1 --benchmarks=aime24:64 --output_dir=out
-        ns eval --model=m --server_type=openai --server_address=http://127.0.0.1:8000/v1 --benchmarks=gsm8k --output_dir=out
-        ns eval … --dry_run              # the plan and the first prompt, nothing is started
-    """
+class AskConfig(PlaceConfig):
+    """What asks a model anything: which one, on which server, in what words."""
 
     model: str = REQUIRED
     """A path, a name in conf/model, or the name under which a remote server serves it."""
-    benchmarks: list[str] = field(default_factory=list)
-    """name:N asks N seeds, name:0 the greedy answer alone, name what its YAML says; comma-separated."""
     output_dir: str = REQUIRED
     """The run folder. The same command again goes on where it stopped."""
     server_type: str | None = None
     """llamacpp, vllm, sglang, trtllm, openai, …: conf/server. Default: the model's, or llamacpp for a GGUF file."""
-    split: str | None = None
-    """The split to evaluate. Default: the benchmark's own."""
+    server_container: str | None = None
+    """The container image of the server."""
     starting_seed: int = 0
     """Seeds count from here."""
-    add_greedy: bool = False
-    """Ask the greedy answer (output.jsonl) beside the seeds."""
     max_samples: int = -1
-    """Only the first N questions of each benchmark; -1: all."""
+    """Only the first N questions of each file; -1: all."""
     prompt_config: str | None = None
     """A prompt of conf/prompt or a path to a YAML. Default: the benchmark's."""
     prompt_template: str | None = None
@@ -71,8 +60,6 @@ class EvalConfig(PlaceConfig):
     """The few-shot examples of the prompt."""
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
     """Values for the server's chat template, such as enable_thinking."""
-    end_reasoning_string: str | None = None
-    """Where thinking ends in the text, for servers that do not split it off. Default: the judge's, </think>."""
     code_execution: bool = False
     """Run the Python that the model writes between its thoughts, in a sandbox; server.code_execution.* bounds it."""
     total_code_executions_in_prompt: int | None = None
@@ -83,23 +70,70 @@ class EvalConfig(PlaceConfig):
     """How answers are sampled."""
     server: ServerConfig = field(default_factory=ServerConfig)
     """The model server."""
-    judge_options: dict[str, Any] = field(default_factory=dict)
-    """Switches of the benchmarks' judge, such as compat=nemo-skills; docs/checker.md lists them."""
     max_concurrent_requests: int = 512
     """The most requests in flight, in one job."""
-    grading_workers: int | None = None
-    """Processes that grade. Default: one less than the CPUs, at most 8."""
-    data_dir: str | None = None
-    """Where prepared benchmarks lie. Default: NS_DATA_DIR, NEMO_SKILLS_DATA_DIR, else ~/.cache/ns-eval/data."""
     rerun_done: bool = False
     """Ask everything anew; what is there is moved to a folder beside it."""
     force: bool = False
     """Go on although the settings that shape the answers differ from those of the run folder."""
+
+
+@dataclass
+class EvalConfig(AskConfig):
+    """Sample answers to benchmarks from a model, grade them, print the table.
+
+    Examples:
+        ns eval --model=tinymath --benchmarks=arithmetic:8 --output_dir=out
+        ns eval --model=/models/qwen3-8b --server_type=vllm --server_gpus=1 --benchmarks=aime24:64 --output_dir=out
+        ns eval --model=m --server_type=openai --server_address=http://127.0.0.1:8000/v1 --benchmarks=gsm8k --output_dir=out
+        ns eval … --dry_run              # the plan and the first prompt, nothing is started
+    """
+
+    benchmarks: list[str] = field(default_factory=list)
+    """name:N asks N seeds, name:0 the greedy answer alone, name what its YAML says; comma-separated."""
+    split: str | None = None
+    """The split to evaluate. Default: the benchmark's own."""
+    add_greedy: bool = False
+    """Ask the greedy answer (output.jsonl) beside the seeds."""
+    end_reasoning_string: str | None = None
+    """Where thinking ends in the text, for servers that do not split it off. Default: the judge's, </think>."""
+    judge_options: dict[str, Any] = field(default_factory=dict)
+    """Switches of the benchmarks' judge, such as compat=nemo-skills; docs/checker.md lists them."""
+    grading_workers: int | None = None
+    """Processes that grade. Default: the CPUs, at most 8."""
+    data_dir: str | None = None
+    """Where prepared benchmarks lie. Default: NS_DATA_DIR, NEMO_SKILLS_DATA_DIR, else ~/.cache/ns-eval/data."""
     min_coverage: float = 0.98
     """Exit with 6 where a smaller share of the samples has been graded."""
 
 
-EVAL_SPELLINGS = Spellings(
+@dataclass
+class GenerateConfig(AskConfig):
+    """Ask a model about every row of a JSONL file, or let it judge the outputs of a run.
+
+    Examples:
+        ns generate --model=tinymath --input_file=rows.jsonl --output_dir=out --prompt_config=generic/math
+        ns generate --generation_type=math_judge --model=/models/qwen2.5-32b-instruct --server_type=vllm --server_gpus=4 \\
+            --output_dir=out/eval-results-judged/hle ++input_dir=out/eval-results/hle
+    """
+
+    input_file: str | None = None
+    """Rows of JSON; the prompt may use every column."""
+    input_dir: str | None = None
+    """The outputs of a benchmark: every output*.jsonl in it is judged, or those of the seeds that are named."""
+    baseline_dir: str | None = None
+    """The outputs of another run, for pairwise_judge."""
+    generation_type: str = "generate"
+    """generate, math_judge, rubric_judge, mt_bench_judge, pairwise_judge or genselect."""
+    num_random_seeds: int | None = None
+    """Seeds to ask, counted from starting_seed. Default: the greedy answer alone."""
+    random_seeds: str | None = None
+    """Seeds by number: 0,3 or 0..7."""
+    judge: dict[str, Any] = field(default_factory=dict)
+    """Switches of the judge; docs/judges.md lists them."""
+
+
+ASK_SPELLINGS = Spellings(
     aliases={
         "server_address": "server.base_url",
         "server_gpus": "server.gpus",
@@ -120,8 +154,6 @@ EVAL_SPELLINGS = Spellings(
         "auto_summarize_results": "the table is always made",
     },
     refused={
-        "num_random_seeds": "write the number of seeds behind the benchmark, --benchmarks=aime24:64",
-        "random_seeds": "write the number of seeds behind the benchmark, --benchmarks=aime24:64 --starting_seed=0",
         "batch_size": "requests are not sent in batches; --max_concurrent_requests bounds them",
         "reuse_code_exp": "jobs run the installed code",
         "run_after": "chain with the shell: `ns eval … && ns eval …`, or use the cluster's own dependencies",
@@ -129,5 +161,15 @@ EVAL_SPELLINGS = Spellings(
         "wandb_name": "metrics.json holds every number; log it from there",
         "installation_command": "put it under `setup:` of the cluster config",
         "inference.seed": "write --starting_seed=N",
+    },
+)
+_BEHIND_THE_BENCHMARK = "write the number of seeds behind the benchmark, --benchmarks=aime24:64"
+EVAL_SPELLINGS = Spellings(
+    aliases=ASK_SPELLINGS.aliases,
+    ignored=ASK_SPELLINGS.ignored,
+    refused={
+        **ASK_SPELLINGS.refused,
+        "num_random_seeds": _BEHIND_THE_BENCHMARK,
+        "random_seeds": f"{_BEHIND_THE_BENCHMARK} --starting_seed=0",
     },
 )
