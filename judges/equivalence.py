@@ -64,7 +64,7 @@ class EquivalenceJudge:
     The prompt may use every column of the question, `predicted_answer`, `generation` and `fence`.
     """
 
-    part_columns = ("judgement",)
+    part_columns: tuple[str, ...] = ("judgement",)
     response_format: Mapping[str, Json] | None = None
 
     def __init__(self, prompt: str | Mapping[str, Any] = "judge/math", **options: Any) -> None:

@@ -34,7 +34,7 @@ class MTBenchJudge:
     """Two ratings of one conversation. `prompts` maps turn_1, turn_2 and both with _reference to names or plain data."""
 
     name = "mt_bench"
-    part_columns = ("mt_bench_judgement_1", "mt_bench_judgement_2")
+    part_columns: tuple[str, ...] = ("mt_bench_judgement_1", "mt_bench_judgement_2")
     response_format: Mapping[str, Json] | None = None
 
     def __init__(

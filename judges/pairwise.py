@@ -30,7 +30,7 @@ class PairwiseJudge:
 
     name = "pairwise"
     # NeMo-Skills' names of the two orders, as its arena-hard files have them.
-    part_columns = ("judgement-gen-base", "judgement-base-gen")
+    part_columns: tuple[str, ...] = ("judgement-gen-base", "judgement-base-gen")
     response_format: Mapping[str, Json] | None = None
 
     def __init__(self, prompt: str | Mapping[str, Any] = "judge/pairwise", **repeats: Any) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from judges import asking
 from judges.asking import Shown
 from judges.replies import Scale, after_thinking, json_object, ratings
-from judges.rubrics import COMMENTS, OVERALL, load_rubric, rubric_values, schema_of
+from judges.rubrics import COMMENTS, OVERALL, load_rubric, plain_rubric, rubric_values, schema_of
 from judges.sharing import RepeatOptions
 from ns_eval.config import build
 from ns_eval.records import Generation, Json, Sample, Verdict
@@ -39,13 +39,13 @@ class RubricJudge:
         **repeats: Any,
     ) -> None:
         self.name = name
-        self.part_columns = (f"{name}_judgement",)
+        self.part_columns: tuple[str, ...] = (f"{name}_judgement",)
         self.rubric = load_rubric(rubric)
         self._prompt = asking.resolved(prompt)
         self._names = [criterion.name for criterion in self.rubric.criteria]
         self._scale = Scale(self.rubric.scale.minimum, self.rubric.scale.maximum)
         self._repeats = build(RepeatOptions, repeats, f"judge {name}")
-        self.prompt_hash = asking.prompt_hash([self._prompt], dataclasses.asdict(self.rubric))
+        self.prompt_hash = asking.prompt_hash([self._prompt], plain_rubric(self.rubric))
         self.response_format: Mapping[str, Json] = schema_of(self.rubric)
         self.repeat = self._repeats.drawn()
 
@@ -53,7 +53,7 @@ class RubricJudge:
         """`_target_` and options as plain data, prompt and rubric included."""
         return {
             "_target_": "judges.rubric.RubricJudge",
-            "rubric": dataclasses.asdict(self.rubric),
+            "rubric": plain_rubric(self.rubric),
             "prompt": asking.plain(self._prompt),
             "name": self.name,
             **dataclasses.asdict(self._repeats),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -68,6 +69,8 @@ def load_rubric(rubric: str | Mapping[str, Any]) -> RubricConfig:
             raise UsageError(
                 f"{where}: `{key}` is missing", hint="a rubric needs scale: {minimum: 1, maximum: 5} and criteria"
             )
+    if isinstance(values.get("levels"), Mapping):  # JSON, in which plain data travels, has text keys only
+        values["levels"] = {int(key) if str(key).isdecimal() else key: text for key, text in values["levels"].items()}
     built = build(RubricConfig, values, where)
     names = [criterion.name for criterion in built.criteria]
     if len(set(names)) != len(names):
@@ -84,6 +87,11 @@ def load_rubric(rubric: str | Mapping[str, Any]) -> RubricConfig:
     if outside:
         raise UsageError(f"{where}: levels: {outside[0]} is outside the scale from {low} to {high}")
     return built
+
+
+def plain_rubric(rubric: RubricConfig) -> dict[str, Json]:
+    """The rubric as JSON values."""
+    return {**dataclasses.asdict(rubric), "levels": {str(level): text for level, text in rubric.levels.items()}}
 
 
 def rubric_values(rubric: RubricConfig) -> dict[str, Json]:

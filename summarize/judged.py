@@ -19,7 +19,8 @@ ANY = -1
 Labels: TypeAlias = Mapping[tuple[str, int | None], float]
 # Where a verdict is a rating, the one that stands for it.
 _HEADLINES = ("overall_score", "score", "win")
-_LAST = re.compile(r"judge?ment[\"'*_\s]*:[\s\"'*_]*(yes|no)\b(?!.*judge?ment[\"'*_\s]*:)", re.IGNORECASE | re.DOTALL)
+_MARKER = re.compile(r"judge?ment[\"'*_\s]*:[\s\"'*_]*", re.IGNORECASE)
+_YES_NO = re.compile(r"(yes|no)\b", re.IGNORECASE)
 _WORDS = {"yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0, "correct": 1.0, "incorrect": 0.0}
 
 
@@ -192,7 +193,9 @@ def _foreign(line: _Line, judge: str) -> _Verdict | None:
         return None
     if line.judge_correct is not None:
         return _Verdict(line.judge_correct)
-    found = _LAST.search(line.judgement or "")
+    text = line.judgement or ""
+    ends = [marker.end() for marker in _MARKER.finditer(text)]
+    found = _YES_NO.match(text, ends[-1]) if ends else None
     return _Verdict(None if found is None else found[1].lower() == "yes")
 
 

@@ -97,7 +97,8 @@ def test_all_330_mt_bench_ratings_are_those_that_fastchat_parsed() -> None:
     found = [rating(row["judgment"], Scale(1, 10, integers=False)) for row in rows]
     assert [-1 if value is None else value for value in found] == [row["score"] for row in rows]
     read = [value for value in found if value is not None]
-    assert (len(read), sum(read) / len(read)) == (326, pytest.approx(5.319018404907975))
+    assert len(read) == 326
+    assert sum(read) / len(read) == pytest.approx(5.319018404907975)
 
 
 @needs_shared
@@ -179,26 +180,8 @@ def test_a_reply_that_quotes_the_shown_answer_has_no_verdict(answer: str) -> Non
     assert not verdicts_in(defused(answer, CRITERIA)[0])
 
 
-pieces = st.sampled_from(
-    [
-        "Judgement",
-        "judgment",
-        ":",
-        "：",
-        " is ",
-        "Yes",
-        "no",
-        "[[",
-        "]]",
-        "A>>B",
-        "10",
-        "5",
-        "correctness",
-        "hallucination",
-        "_",
-    ]
-    + ["safety", '"', "{", "}", "=", "\n", " ", "*", "<think>", "</think>", "[in the answer]", "\\boxed{", "score", "(", ")"]
-)
+PIECES = 'Judgement judgment : ： is Yes no [[ ]] A>>B 10 5 correctness hallucination _ safety " { } = * ( ) score <think>'
+pieces = st.sampled_from([*PIECES.split(" "), " ", "\n", "</think>", "[in the answer]", "\\boxed{"])
 
 
 @settings(derandomize=True, max_examples=400, deadline=None)
