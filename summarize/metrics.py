@@ -29,7 +29,7 @@ def metrics(tables: Sequence[Table], settings: Mapping[str, object]) -> Metrics:
 def _row(row: Row, table: Table) -> Metrics:
     found: Metrics = {"num_entries": row.entries}
     for score, cell in row.cells.items():
-        found |= {f"{score}{suffix}": value for suffix, value in _cell(cell).items()}
+        found |= {f"{score}{suffix}": value for suffix, value in _cell(cell, table.coverage).items()}
     found |= {"no_answer": row.no_answer, "avg_tokens": row.tokens}
     if row.truncation is not None:
         cut = row.truncation
@@ -39,13 +39,13 @@ def _row(row: Row, table: Table) -> Metrics:
     return found | {"coverage": coverage_numbers(table.coverage)}
 
 
-def _cell(cell: Cell) -> dict[str, object]:
+def _cell(cell: Cell, covered: Coverage) -> dict[str, object]:
     found: dict[str, object] = {"": cell.value, "_questions": cell.questions, "_se": cell.error}
     if cell.rerun is not None:
         found["_se_rerun"] = cell.rerun
     if cell.low is not None:
         found["_interval"] = [cell.low, cell.high]
-    if cell.worst is not None and cell.worst != cell.best:
+    if cell.worst is not None and not covered.complete:
         found["_bounds"] = [cell.worst, cell.best]
     return found
 

@@ -205,7 +205,7 @@ def read(path: Path) -> Scores:
         with pq.ParquetFile(path) as file:
             found = file.read()
         meta = msgspec.json.decode((found.schema.metadata or {})[b"ns_eval"], type=Meta)
-    except (pa.ArrowInvalid, KeyError, msgspec.DecodeError) as error:
+    except (pa.ArrowInvalid, OSError, KeyError, msgspec.DecodeError) as error:
         raise DataError(f"{path}: not a scores table ({error})", hint=f"it is derived: rm {path}") from error
     if meta.format > FORMAT:
         raise DataError(f"{path}: format {meta.format}, this version reads {FORMAT}", hint="pip install -U ns-eval")
