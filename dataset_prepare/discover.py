@@ -159,7 +159,7 @@ def _grouped(folder: Path) -> dict[tuple[Path, str], dict[str, tuple[Path, ...]]
 
 
 def _renamed(groups: dict[tuple[Path, str], T]) -> dict[tuple[Path, str], T]:
-    """Names are those of YAMLs: of the same two, each takes its folder's before it; that of a shipped one, `-local` after."""
+    """Names are those of YAMLs: of the same two, each takes its folder's before it; that of a shipped one, `-local`."""
     names = [name for _, name in groups]
     shipped = {_slug(name) for name in conf_names("benchmark")}
     renamed: dict[tuple[Path, str], T] = {}

@@ -87,12 +87,11 @@ def _text(value: Json) -> str:
 def _mapped(raw: Raw, columns: list[Column]) -> Row:
     row: Row = {}
     for column in columns:
-        if column.constant is not None:
+        name = next((name for name in column.names if _has(raw.values, name)), None)
+        if name is not None:
+            row[column.ours] = _dig(raw.values, name)
+        elif column.constant is not None:
             row[column.ours] = column.constant
-            continue
-        found = [name for name in column.names if _has(raw.values, name)]
-        if found:
-            row[column.ours] = _dig(raw.values, found[0])
         elif not column.optional:
             wanted = " or ".join(f"`{name}`" for name in column.names)
             raise DataError(f"{raw.where}: no column {wanted}; it has {', '.join(_visible(raw.values))}", hint=_CHANGED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ def write_split(benchmark: BenchmarkConfig, name: str, folder: Path, files: Fetc
     rows = question_rows(_raws(declared, files, name), benchmark, declared, name, _ids(files.ids))
     try:
         with replacing(path) as out:
-            written = _write_rows(out, (store_images(row, path.parent) for row in rows))
+            written = _write_rows(out, map(functools.partial(store_images, folder=path.parent), rows))
             if not written.rows:
                 read_from = ", ".join(str(file) for _, file in files.files)
                 raise DataError(f"no question of {benchmark.name}/{name} is in {read_from}", hint=upstream_form(declared))
@@ -72,8 +73,9 @@ def write_split(benchmark: BenchmarkConfig, name: str, folder: Path, files: Fetc
         record |= {"from": "the upstream" if strict else "a local copy", "notes": notes}
         text = orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
         write_text(questions.origin_file(path), text)
-    except PermissionError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}", hint="choose another --data_dir") from error
+    except OSError as error:
+        where = error.filename or path
+        raise DataError(f"cannot prepare {path}: {where}: {error.strerror}", hint="choose another --data_dir") from error
     return Prepared(path, written.rows, split.rows or None, notes)
 
 

@@ -46,6 +46,14 @@ def split_file(benchmark: BenchmarkConfig, split: str, folder: Path) -> Path:
     return base / benchmark.name / f"{split}.jsonl"
 
 
+def readiness(benchmark: BenchmarkConfig, folder: Path) -> str:
+    """prepared, or what its YAML says stands between it and that: ready, needs_source, gated, incompatible, unavailable.
+
+    Looks at the disk alone: whether a token opens a gated set is known only when it is asked for.
+    """
+    return "prepared" if split_file(benchmark, benchmark.split, folder).is_file() else benchmark.status
+
+
 def origin_file(path: Path) -> Path:
     """The record of a split's origin, beside it."""
     return path.with_name(f"{path.stem}.origin.json")
@@ -80,6 +88,21 @@ def read(path: Path, benchmark: str, needs: Sequence[str] = ()) -> tuple[Questio
     # NeMo-Skills' own files of several benchmarks have no ids: there a question's place is its name.
     rows = ((number, {"id": f"{benchmark}-{index}", **row}) for index, (number, row) in enumerate(read_jsonl(path)))
     return tuple(checked(rows, needs, str(path)))
+
+
+def read_rows(path: Path) -> tuple[Question, ...]:
+    """Any rows of JSON as questions: what the records do not know is a column that a prompt may use.
+
+    Raises:
+        DataError: a line that is no JSON object, an id twice.
+    """
+    found: dict[str, Question] = {}
+    for index, (number, row) in enumerate(read_jsonl(path)):
+        question = question_from_row({"id": str(index), "problem": "", **row})
+        if question.id in found:
+            raise DataError(f"{path}:{number}: id `{question.id}` stands there twice")
+        found[question.id] = question
+    return tuple(found.values())
 
 
 def checked(rows: Iterator[tuple[int, dict[str, Json]]], needs: Sequence[str], where: str) -> Iterator[Question]:

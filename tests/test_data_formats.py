@@ -107,6 +107,8 @@ EXPECTED: dict[str, list[tuple[str, str | None, str]]] = {
     ],
 }
 # Held to the real files by tests/test_data_prepare.py and tests/test_data_hub.py.
+# By tests/test_code_datasets.py.
+CODE = {"human-eval-plus", "mbpp-plus", "livecodebench"}
 REAL = {"arithmetic", "aime24", "aime25", "comp-math-24-25", "math-500", "gsm8k", "hle"}
 
 
@@ -178,7 +180,7 @@ def loaded(name: str, tmp_path: Path) -> tuple[Question, ...]:
 
 def test_at_least_forty_benchmarks_are_declared_and_each_is_tested_here() -> None:
     declared = {name for name in conf_names("benchmark") if benchmarks.find(name).status != "unavailable"}
-    assert declared == set(EXPECTED) | REAL
+    assert declared == set(EXPECTED) | REAL | CODE
     assert len(declared) >= 40
 
 
@@ -220,6 +222,21 @@ def test_every_declaration_says_what_a_person_needs_to_know(name: str) -> None:
     assert declared.licence and declared.evidence.by and declared.evidence.date
     assert bool(benchmark.reason) == (benchmark.status != "ready")
     assert declared.gated == (benchmark.status == "gated")
+
+
+# Every data set that the model catalogue names, in its spelling.
+CATALOGUE = (
+    "humaneval mbpp bigcodebench codecontests apps gsm8k math minerva_math aime bioasq pubmedqa mediqa genomics_ner "
+    "protein_function chemprot docvqa chartqa multimodal_sample scienceqa arc_challenge hellaswag mt_bench mmlu truthfulqa "
+    "scientific_papers scierc pubmed_abstracts toxicity_detection safety_eval enhanced_math_fixed"
+)
+
+
+@pytest.mark.parametrize("name", CATALOGUE.split())
+def test_every_name_of_the_catalogue_is_a_benchmark_or_says_why_not(name: str) -> None:
+    found = benchmarks.find(name)
+    assert name in (found.name, *found.aliases) or found.name == name.replace("_", "-")
+    assert found.status in ("ready", "needs_source", "unavailable")
 
 
 def test_no_two_benchmarks_answer_to_one_name() -> None:

@@ -15,6 +15,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from dataset_prepare.hub import choose
+from dataset_prepare.sources import SplitSource
 from tests.paths import REPO
 from tests.peers.hub import TOKEN, Hub, Revisions, serving
 
@@ -190,3 +192,15 @@ def test_of_several_benchmarks_the_good_ones_are_prepared(tmp_path: Path, hub: H
     assert done.returncode == 3
     assert len(rows_of(tmp_path, "math-500")) == 500
     assert "1 of 2 benchmarks could not be prepared" in done.stderr
+
+
+def test_configurations_follow_one_another_and_parts_of_splits_are_never_taken() -> None:
+    files = ["b/test-00000-of-00001.parquet", "a/test-00001-of-00002.parquet", "a/test-00000-of-00002.parquet",
+             "a/train-00000-of-00001.parquet", "c/partial-test/0000.parquet", "c/test/0000.parquet"]  # fmt: skip
+    assert choose(files, ["a", "b"], "test", SplitSource()) == [("a", files[2]), ("a", files[1]), ("b", files[0])]
+    assert choose(files, ["c"], "test", SplitSource()) == [("c", "c/test/0000.parquet")]
+    assert choose(files[:5], ["c"], "test", SplitSource()) == []
+    assert choose(["x/one.csv", "two.csv"], [], "test", SplitSource(files=["*.csv"])) == [
+        ("default", "two.csv"),
+        ("default", "x/one.csv"),
+    ]

@@ -110,6 +110,15 @@ def test_a_wrong_row_is_refused_by_file_and_line_and_nothing_is_written(
     assert list((data_dir / "gsm8k").iterdir()) == []
 
 
+def test_a_data_dir_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "test.jsonl").write_text("\n".join(gsm8k_lines(3)))
+    (tmp_path / "file").write_text("")
+    words = ["gsm8k", "--source", str(tmp_path / "test.jsonl"), "--data_dir", str(tmp_path / "file")]
+    assert main(["prepare_data", *words]) == 3
+    error = capsys.readouterr().err
+    assert "cannot prepare" in error and "Not a directory" in error and "choose another --data_dir" in error
+
+
 def test_the_same_id_twice_names_both_places(tmp_path: Path, capsys: Capture) -> None:
     rows = [{"id": f"aime25-{n % 4}", "problem": f"{n}?", "expected_answer": "1"} for n in range(5)]
     (tmp_path / "test.txt").write_text("\n".join(json.dumps(row) for row in rows))

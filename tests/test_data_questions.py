@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ns_eval import questions
+from ns_eval import benchmarks, questions
 from ns_eval.config import BenchmarkConfig
 from ns_eval.errors import DataError
 
@@ -106,3 +106,12 @@ def test_the_data_folder_is_the_flag_then_either_variable_then_the_cache(
     monkeypatch.setenv("NS_DATA_DIR", "/ours")
     assert questions.data_dir() == Path("/ours")
     assert questions.data_dir("~/flag") == tmp_path / "flag"
+
+
+def test_readiness_is_what_lies_on_the_disk_else_what_the_yaml_says(tmp_path: Path) -> None:
+    gated = BenchmarkConfig(name="sums", status="gated")
+    assert questions.readiness(gated, tmp_path) == "gated"
+    written(tmp_path, [row(0)])
+    assert questions.readiness(gated, tmp_path) == "prepared"
+    assert questions.readiness(benchmarks.find("arithmetic"), tmp_path) == "prepared"
+    assert questions.readiness(benchmarks.find("protein_function"), tmp_path) == "unavailable"
