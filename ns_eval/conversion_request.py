@@ -133,7 +133,7 @@ def dtype(given: str | None, target: str) -> str | None:
     """torch's name of a dtype; None keeps the checkpoint's. GGUF has its own types, and a quantisation is none."""
     if given is None or target == "gguf" or given in QUANTIZATIONS:
         return None
-    return _DTYPES[one_of("dtype", given, _DTYPES)]
+    return _DTYPES[one_of("dtype", given, _DTYPES | dict.fromkeys(QUANTIZATIONS, ""))]
 
 
 def gguf_type(given: str | None) -> str:

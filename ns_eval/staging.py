@@ -95,8 +95,9 @@ def check_room(output: Path, needed_bytes: int) -> None:
     place = output.absolute().parent
     while not place.exists():
         place = place.parent
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise UsageError(f"--output_model={output}: cannot write into {place}")
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        why = "cannot write into it" if place.is_dir() else "it is a file"
+        raise UsageError(f"--output_model={output}: nothing can be made in {place}, {why}")
     held = sum(file.stat().st_size for file in partial(output).rglob("*") if file.is_file() and file.stat().st_nlink == 1)
     free = shutil.disk_usage(place).free + held
     if free < needed_bytes:
