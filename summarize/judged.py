@@ -19,7 +19,7 @@ ANY = -1
 Labels: TypeAlias = Mapping[tuple[str, int | None], float]
 # Where a verdict is a rating, the one that stands for it.
 _HEADLINES = ("overall_score", "score", "win")
-_MARKER = re.compile(r"judge?ment[\"'*_\s]*:[\s\"'*_]*", re.IGNORECASE)
+_MARKER = re.compile(r"\bjudge?ment[\"'*_`\s]*(?:\bis\b[*_\s]*)?:[\s\"'*_`]*", re.IGNORECASE)
 _YES_NO = re.compile(r"(yes|no)\b", re.IGNORECASE)
 _WORDS = {"yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0, "correct": 1.0, "incorrect": 0.0}
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,10 +43,12 @@ _SUSPICIOUS = 20
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The judge against `reference` (symbolic or label) on samples that have both."""
+    """The judge against `reference` (symbolic or label) on samples that have both; `confusion` where it is yes or no."""
 
     reference: str
-    confusion: Confusion
+    n: int
+    agreed: int
+    confusion: Confusion | None
     kappa: float | None
     kappa_interval: Interval | None
     ac1: float | None
@@ -144,6 +146,30 @@ def reliability(rows: Sequence[Judged], *, model: str = "", scale: Interval | No
     )
 
 
+def agreement(
+    reference: str,
+    questions: Sequence[Hashable],
+    judge: Sequence[Hashable],
+    holds: Sequence[Hashable],
+    *,
+    seed: int = 0,
+) -> Agreement:
+    """Agreement on verdicts of any kind: yes or no, or the names of categories. Intervals draw whole questions."""
+    tables = by_question(questions, judge, holds)
+    whole = tables.sum(axis=0)
+    yes_no = all(isinstance(value, bool) for value in (*judge, *holds))
+    return Agreement(
+        reference,
+        int(whole.sum()),
+        int(np.trace(whole)),
+        confusion([value is True for value in judge], [value is True for value in holds]) if yes_no else None,
+        cohen_kappa(whole),
+        question_interval(tables, cohen_kappa, seed=seed),
+        gwet_ac1(whole),
+        question_interval(tables, gwet_ac1, seed=seed),
+    )
+
+
 def disagreements(rows: Sequence[Judged]) -> list[Judged]:
     """The samples to read: the judge decided otherwise than a human label, or than the symbolic verdict without one.
 
@@ -182,20 +208,16 @@ def _agreements(asked: Sequence[Judged], seed: int) -> tuple[Agreement, ...]:
         "symbolic": [(row, row.symbolic) for row in asked if row.symbolic is not None],
         "label": [(row, row.label == 1.0) for row in asked if row.label in (0.0, 1.0)],
     }
-    return tuple(_agreement(name, pairs, seed) for name, pairs in references.items() if pairs)
-
-
-def _agreement(name: str, pairs: Sequence[tuple[Judged, bool]], seed: int) -> Agreement:
-    says, holds = [row.value == 1.0 for row, _ in pairs], [truth for _, truth in pairs]
-    counts = confusion(says, holds)
-    tables = by_question([row.question for row, _ in pairs], says, holds)
-    return Agreement(
-        name,
-        counts,
-        cohen_kappa(counts.table),
-        question_interval(tables, cohen_kappa, seed=seed),
-        gwet_ac1(counts.table),
-        question_interval(tables, gwet_ac1, seed=seed),
+    return tuple(
+        agreement(
+            name,
+            [row.question for row, _ in pairs],
+            [row.value == 1.0 for row, _ in pairs],
+            [truth for _, truth in pairs],
+            seed=seed,
+        )
+        for name, pairs in references.items()
+        if pairs
     )
 
 

@@ -22,6 +22,25 @@ def describe(found: Reliability) -> list[str]:
     ]
 
 
+def describe_agreement(found: Agreement) -> list[str]:
+    """The judge against one reference."""
+    reference = _REFERENCES.get(found.reference, found.reference)
+    lines = [
+        f"against {reference}: agreement {_percent(found.agreed / found.n)} ({found.agreed} of {found.n}), "
+        f"kappa {_value(found.kappa, found.kappa_interval)}, AC1 {_value(found.ac1, found.ac1_interval)}"
+    ]
+    counts = found.confusion
+    if counts is not None:
+        leaning = "" if counts.leaning is None else f"; leaning p = {counts.leaning:.3g}"
+        lines += [
+            f"  both right {counts.both_right}, only the judge {counts.judge_only}, "
+            f"only the reference {counts.reference_only}, both wrong {counts.both_wrong}{leaning}",
+            f"  of what is right it accepts {_percent(counts.sensitivity)}, of what is wrong it refuses "
+            f"{_percent(counts.specificity)}",
+        ]
+    return lines
+
+
 def describe_disagreements(rows: Sequence[Judged], most: int = 20) -> str:
     """The first `most` samples on which the judge is contradicted, with what one needs to decide who is right."""
     blocks = [_block(row) for row in rows[:most]]
@@ -60,28 +79,13 @@ def _counts(found: Reliability) -> Iterator[str]:
 
 def _against(found: Reliability) -> Iterator[str]:
     for agreement in found.agreements:
-        yield _agreement(agreement)
-        counts = agreement.confusion
-        yield (
-            f"  both right {counts.both_right}, only the judge {counts.judge_only}, "
-            f"only the reference {counts.reference_only}, both wrong {counts.both_wrong}"
-            + (f"; leaning p = {counts.leaning:.3g}" if counts.leaning is not None else "")
-        )
+        yield from describe_agreement(agreement)
     if found.ratings is not None:
         kappa = _value(found.ratings.kappa, found.ratings.kappa_interval)
         yield (
             f"against human ratings: {found.ratings.n} samples, equal {_percent(found.ratings.equal)}, "
             f"within one {_percent(found.ratings.within_one)}, weighted kappa {kappa}"
         )
-
-
-def _agreement(agreement: Agreement) -> str:
-    counts = agreement.confusion
-    return (
-        f"against {_REFERENCES[agreement.reference]}: agreement {_percent(counts.agreement)} of {counts.n}, "
-        f"kappa {_value(agreement.kappa, agreement.kappa_interval)}, AC1 {_value(agreement.ac1, agreement.ac1_interval)}, "
-        f"sensitivity {_percent(counts.sensitivity)}, specificity {_percent(counts.specificity)}"
-    )
 
 
 def _habits(found: Reliability) -> Iterator[str]:
