@@ -15,6 +15,8 @@ from ns_eval.errors import DataError, suggest
 from ns_eval.records import Json, Question, question_from_row, question_row, read_jsonl
 from ns_eval.resources import folder as shipped_folder
 
+# What can be asked of nobody, prepared or not.
+_CLOSED = ("incompatible", "unavailable")
 # An empty list is something: a sentence without an entity.
 _EMPTY: tuple[Json, ...] = (None, "", {})
 
@@ -63,9 +65,11 @@ def load(benchmark: BenchmarkConfig, split: str, folder: Path) -> Questions:
     """A split of a benchmark, in the file's order.
 
     Raises:
-        DataError: not prepared; a line that is no JSON object, a duplicate id, a missing problem or a column that the
-            benchmark needs, by file and line.
+        DataError: its status says that it cannot be run; not prepared; a line that is no JSON object, a duplicate id, a
+            missing problem or a column that the benchmark needs, by file and line.
     """
+    if benchmark.status in _CLOSED:
+        raise DataError(f"{benchmark.name} is {benchmark.status}: {benchmark.reason}", hint="ns show benchmarks")
     path = split_file(benchmark, split, folder)
     if not path.is_file():
         raise _not_prepared(benchmark, split, path, folder)
@@ -168,6 +172,9 @@ def _not_prepared(benchmark: BenchmarkConfig, split: str, path: Path, folder: Pa
     if others:
         return DataError(f"{benchmark.name} has no split `{split}` in {path.parent}: {suggest(split, others)}")
     given = "" if folder == data_dir() else f" --data_dir={folder}"
+    why = f" ({benchmark.status}: {benchmark.reason})" if benchmark.reason else ""
+    source = " --source=PATH" if benchmark.status == "needs_source" else ""
     return DataError(
-        f"{benchmark.name} is not prepared: {path} does not exist", hint=f"ns prepare_data {benchmark.name}{given}"
+        f"{benchmark.name} is not prepared: {path} does not exist{why}",
+        hint=f"ns prepare_data {benchmark.name}{source}{given}",
     )
