@@ -24,7 +24,7 @@ from ns_eval.resources import locate
 
 logger = logging.getLogger(__name__)
 
-# Starts in a row that end without one new sample, before a time limit counts as a failure.
+# Starts in a row that a time limit or a kill ended without one new sample: then it would never end.
 _IDLE_STARTS = 3
 
 
@@ -136,6 +136,8 @@ def _enter(found: SpecFile) -> None:
     # On Slurm a TERM also comes before a preemption: ending early would make it a failure instead of a new start.
     if not _on_slurm():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if read_state(found.output_dir, found.job.name).idle >= _IDLE_STARTS:
+        raise JobError(f"it was ended {_IDLE_STARTS} times without one new sample", hint="ns logs OUT shows by what")
     _require(found)
 
 
@@ -178,6 +180,9 @@ def _require(found: SpecFile) -> None:
 
 def _starting(found: SpecFile) -> JobState:
     before = read_state(found.output_dir, found.job.name)
+    # A state that still says running is that of a start which was killed.
+    killed = before.state == "running"
+    grew = _grew(progress_path(found.output_dir, found.job.name))
     return JobState(
         state="running",
         job_id=_job_id(),
@@ -185,7 +190,7 @@ def _starting(found: SpecFile) -> JobState:
         pid=os.getpid(),
         pid_started=process_ids.started(os.getpid()),
         attempt=before.attempt + 1,
-        idle=before.idle,
+        idle=0 if grew else before.idle + killed,
         started=time.time(),
     )
 

@@ -29,6 +29,16 @@ _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 # Slurm's own default of the largest array.
 _ARRAY_SIZE = 1000
 
+# A Python that a signal killed could queue nothing again, so the script does, unless somebody cancelled the job. submitit
+# makes the exit code that of the last line, so it is kept. A job that dies at every start gives up by itself.
+_AGAIN = (
+    "rc=$?",
+    'if [ $rc -gt 128 ] && [ $rc -lt 160 ] && [ "$(squeue -h -j $SLURM_JOB_ID -o %T)" = RUNNING ]; then',
+    '  echo "killed by signal $((rc - 128)): queued again"; scontrol requeue $SLURM_JOB_ID',
+    "fi",
+    "exit $rc",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -71,6 +81,7 @@ def submit(specs: Sequence[JobSpec], cluster: ClusterConfig, output_dir: Path, s
         asked = parameters(cluster, stage, _after(stage.first, ids))
         asked["srun_args"] = ["--export=ALL", "--kill-on-bad-exit=1", *cluster.srun_args, *container]
         asked["setup"] = [*cluster.setup, _mend(folder)]
+        asked["teardown"] = list(_AGAIN)
         found = send(paths, folder, python, asked, _environment(cluster, variables, code))
         ids |= dict(zip([spec.name for spec in stage.jobs], found, strict=True))
     for name, job_id in ids.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -77,3 +79,23 @@ def twice(folder: str) -> None:
     if not first.exists():
         first.touch()
         time.sleep(600)
+
+
+def family_once(folder: str) -> None:
+    """`with_children` the first time; ends at once the second."""
+    if not Path(folder, "pids").exists():
+        with_children(str(Path(folder, "pids")), str(Path(folder, "never")))
+
+
+def where_from(path: str) -> None:
+    """Writes where the engine's code was imported from."""
+    import ns_eval
+
+    Path(path).write_text(str(ns_eval.__file__), encoding="utf-8")
+
+
+def tell_hashed(path: str, names: list[str]) -> None:
+    """Writes the hashes of environment variables: enough to know them by, and no secret."""
+    values = {name: os.environ.get(name) for name in names}
+    told = {name: None if value is None else hashlib.sha256(value.encode()).hexdigest() for name, value in values.items()}
+    Path(path).write_text(json.dumps(told), encoding="utf-8")

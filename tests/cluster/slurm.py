@@ -1,0 +1,186 @@
+"""For tests on the Slurm that start_slurm.sh brings up: runs, what became of them, and what an engine was asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.paths import REPO
+
+# Any checkpoint will do: the simulated engine answers for it.
+MODEL = REPO / "ns_eval/shipped/tinymath"
+ENGINE = REPO / "tests/cluster/engine.py"
+
+
+def _up() -> bool:
+    if shutil.which("scontrol") is None:
+        return False
+    told = subprocess.run(["scontrol", "ping"], capture_output=True, text=True, timeout=30)
+    return "is UP" in told.stdout
+
+
+# In CI a missing Slurm is a failure, not a reason to skip.
+needs_slurm = pytest.mark.skipif(
+    not os.environ.get("NS_REQUIRE_SLURM") and not _up(), reason="no Slurm answers: tests/cluster/start_slurm.sh starts one"
+)
+
+
+def until(condition: Callable[[], object], within_s: float = 90.0, what: str = "it did not happen in time") -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def slurm(*command: str) -> str:
+    """The output of a Slurm command that must succeed."""
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def config(path: Path, **changes: Any) -> Path:
+    """A cluster config of the test cluster; YAML is a superset of JSON."""
+    values = {"executor": "slurm", "partition": "main", "default_timeout": "00:10:00", "cpus": 1, "memory": "2G"}
+    path.write_text(json.dumps({**values, **changes}), encoding="utf-8")
+    return path
+
+
+@dataclass(frozen=True)
+class Run:
+    """One `ns eval` of two small benchmarks on the simulated engine; `folder` holds all its files."""
+
+    folder: Path
+    cluster: str
+    seeds: int = 16
+    jobs: int = 4
+    us_per_token: float = 20.0
+    slots: int = 8
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal"
+
+    @staticmethod
+    def environment() -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(REPO), "PYTHONSAFEPATH": "1"}
+
+    def command(self, *more: str) -> list[str]:
+        data = self.folder / "data"
+        for benchmark, questions in {"aime24": 6, "gsm8k": 5}.items():
+            (data / benchmark).mkdir(parents=True, exist_ok=True)
+            rows = [
+                {"id": f"{benchmark}-{n}", "problem": f"{benchmark}: what is {n} modulo 4?", "expected_answer": str(n % 4)}
+                for n in range(questions)
+            ]
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            (data / benchmark / "test.jsonl").write_text(text, encoding="utf-8")
+        engine = {
+            "name": "sim",
+            "argv": ["{python}", str(ENGINE), "--journal", str(self.journal), "--port", "{port}"],
+            "args": {"model": "{name}", "slots": self.slots, "us-per-token": self.us_per_token},
+            "max_num_seqs": self.slots,
+            "ready_timeout_s": 60,
+        }
+        server = self.folder / "sim.yaml"
+        server.write_text(json.dumps(engine), encoding="utf-8")
+        return [
+            *(
+                sys.executable,
+                "-m",
+                "ns_eval",
+                "eval",
+                f"--cluster={self.cluster}",
+                f"--model={MODEL}",
+                f"--server_type={server}",
+            ),
+            *(f"--benchmarks=aime24:{self.seeds},gsm8k:{self.seeds}", f"--data_dir={data}", f"--output_dir={self.out}"),
+            *(f"--num_jobs={self.jobs}", "++grading_workers=1", *more),
+        ]
+
+    def start(self, *more: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(*more), cwd=REPO, env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def finish(self, *more: str, within_s: float = 150.0) -> subprocess.CompletedProcess[str]:
+        """The whole run in the foreground."""
+        return subprocess.run(
+            self.command(*more), cwd=REPO, env=self.environment(), capture_output=True, text=True, timeout=within_s
+        )
+
+    def ns(self, *words: str, within_s: float = 150.0) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ns_eval", *words],
+            cwd=REPO,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=within_s,
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every line of every finished file."""
+        files = sorted((self.out / "eval-results").glob("*/output*.jsonl"))
+        return [json.loads(line) for path in files for line in path.read_text().splitlines()]
+
+    def complete(self) -> bool:
+        """Every (question, seed) once, nothing missing, nothing left in progress, no error."""
+        expected = Counter(
+            (f"{benchmark}-{n}", seed)
+            for benchmark, questions in {"aime24": 6, "gsm8k": 5}.items()
+            for n in range(questions)
+            for seed in range(self.seeds)
+        )
+        found = self.rows()
+        left = list((self.out / "eval-results").glob("*/*-async"))
+        return (
+            Counter((row["id"], row["seed"]) for row in found) == expected
+            and not left
+            and all(row["status"] != "error" for row in found)
+        )
+
+    def asked(self) -> Counter[str]:
+        """How often the engines were asked each (question, seed)."""
+        lines = self.journal.read_text().splitlines() if self.journal.exists() else []
+        return Counter(line.partition("\t")[2] for line in lines if line.startswith("asked\t"))
+
+    def answered(self) -> int:
+        return self.journal.read_text().count("answered\t") if self.journal.exists() else 0
+
+    def job_ids(self) -> list[str]:
+        table = json.loads((self.out / "jobs.json").read_text())
+        return [job["job_id"] for job in table["jobs"]]
+
+    def state(self, name: str) -> dict[str, Any]:
+        path = self.out / "eval-logs" / f"{name}.state.json"
+        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"state": "queued"}
+        return found
+
+
+def occupy_all_nodes() -> str:
+    """The id of a job of the higher partition on all nodes: what runs in the lower one is preempted."""
+    return slurm(
+        "sbatch", "--parsable", "-p", "high", "-N4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 600"
+    ).strip()
+
+
+def start_again_now(ids: Sequence[str]) -> None:
+    """Shortens Slurm's two minutes before a requeued job starts; only while it is pending, or it would start twice."""
+    for line in subprocess.run(["squeue", "-h", "-r", "-o", "%i %T %r"], capture_output=True, text=True).stdout.splitlines():
+        name, state, reason = line.split(maxsplit=2)
+        if name in ids and state == "PENDING" and reason.startswith("BeginTime"):
+            subprocess.run(["scontrol", "update", f"jobid={name}", "starttime=now"], capture_output=True)

@@ -1,0 +1,199 @@
+"""Jobs on a real Slurm: one array a stage, ended or requeued as a whole, and every end known with its reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ns_eval import clusters, job_files, launch, process_ids
+from ns_eval.clusters import ClusterConfig
+from ns_eval.errors import JobError
+from ns_eval.job_commands import CancelConfig, RetryConfig, cancel, retry
+from ns_eval.job_files import Submitted
+from ns_eval.job_status import Current, current
+from ns_eval.jobs import JobSpec
+from ns_eval.slurm_queue import Watch
+from tests.cluster.slurm import config, needs_slurm, slurm, start_again_now, until
+from tests.paths import REPO
+
+pytestmark = [needs_slurm, pytest.mark.slurm, pytest.mark.slow]
+TARGETS = "tests.cluster.targets:"
+
+
+@pytest.fixture(autouse=True)
+def importable_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The nodes find tests.cluster.targets as the test does."""
+    monkeypatch.setenv("PYTHONPATH", str(REPO))
+
+
+@pytest.fixture
+def submitted_ids() -> Iterator[list[str]]:
+    """Ids that are cancelled when the test ends, however it ends."""
+    ids: list[str] = []
+    yield ids
+    if ids:
+        subprocess.run(["scancel", *ids], capture_output=True, timeout=60)
+
+
+def spec(name: str, target: str, after: tuple[str, ...] = (), **arguments: Any) -> JobSpec:
+    return JobSpec(name, TARGETS + target, arguments, after=after)
+
+
+def cluster(tmp_path: Path, **changes: Any) -> ClusterConfig:
+    return clusters.load(str(config(tmp_path / "cluster.yaml", **changes)))
+
+
+def now(jobs: tuple[Submitted, ...]) -> dict[str, Current]:
+    return {found.job.name: found for found in current(jobs, Watch())}
+
+
+def test_five_hundred_jobs_are_one_array_submitted_within_three_seconds_and_watched_with_few_calls(
+    tmp_path: Path, submitted_ids: list[str]
+) -> None:
+    place = cluster(tmp_path, sbatch={"begin": "now+1hour"})
+    jobs = [spec(f"generate-{n}", "write", path="x") for n in range(500)]
+    began = time.monotonic()
+    submitted = launch.submit(jobs, place, tmp_path)
+    took = time.monotonic() - began
+    arrays = {job.job_id.partition("_")[0] for job in submitted}
+    submitted_ids += arrays
+    assert len(arrays) == 1
+    assert took <= 3.0, f"{took:.1f} s for 500 jobs"
+    watch = Watch()
+    until_s = time.monotonic() + 25
+    while time.monotonic() < until_s:
+        assert {found.state for found in current(submitted, watch)} == {"queued"}
+    assert watch.calls <= 5, f"{watch.calls} calls in 25 s are more than 12 a minute"
+
+
+def test_dependents_wait_for_the_whole_array_and_say_why_they_did_not_run(tmp_path: Path) -> None:
+    jobs = [
+        spec("generate-0", "write", path=str(tmp_path / "a")),
+        spec("generate-1", "refuse", message="no room"),
+        spec("table", "write", after=("generate-0", "generate-1"), path=str(tmp_path / "ran")),
+    ]
+    submitted = launch.submit(jobs, cluster(tmp_path), tmp_path)
+    with pytest.raises(JobError) as caught:
+        launch.wait(submitted)
+    assert "generate-1: no room" in str(caught.value)
+    assert "table: not run, because generate-1 is not done: no room" in str(caught.value)
+    assert not (tmp_path / "ran").exists()
+    assert (tmp_path / "a").exists()
+
+
+def test_a_job_that_can_never_start_is_a_failure_with_its_reason(tmp_path: Path, submitted_ids: list[str]) -> None:
+    job = JobSpec("generate", TARGETS + "write", {"path": "x"}, nodes=9)
+    submitted = launch.submit([job], cluster(tmp_path), tmp_path)
+    submitted_ids += [job.job_id for job in submitted]
+    until(lambda: now(submitted)["generate"].state == "blocked")
+    assert "more" in now(submitted)["generate"].reason
+
+
+def test_a_cancelled_job_leaves_no_process_is_not_resurrected_and_runs_again_on_request(tmp_path: Path) -> None:
+    jobs = [spec("generate", "family_once", folder=str(tmp_path))]
+    submitted = launch.submit(jobs, cluster(tmp_path), tmp_path)
+    until((tmp_path / "pids").exists)
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    assert cancel(CancelConfig(str(tmp_path))) == 0
+    until(lambda: not [pid for pid in pids if process_ids.started(pid)])
+    until(lambda: now(submitted)["generate"].state == "stopped")
+    assert "cancelled" in now(submitted)["generate"].reason
+    assert retry(RetryConfig(str(tmp_path))) == 0
+    assert job_files.read_state(tmp_path, "generate").state == "done"
+
+
+def test_a_preempted_job_is_queued_again_and_does_the_rest(tmp_path: Path, submitted_ids: list[str]) -> None:
+    submitted = launch.submit(
+        [spec("generate", "twice", folder=str(tmp_path))], cluster(tmp_path, partition="low"), tmp_path
+    )
+    submitted_ids += [job.job_id for job in submitted]
+    until((tmp_path / "first").exists)
+    higher = slurm(
+        "sbatch", "--parsable", "-p", "high", "-N4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 600"
+    ).strip()
+    try:
+        until(lambda: job_files.read_state(tmp_path, "generate").state == "requeued")
+    finally:
+        slurm("scancel", higher)
+
+    def done() -> bool:
+        start_again_now([job.job_id for job in submitted])
+        return job_files.read_state(tmp_path, "generate").state == "done"
+
+    until(done)
+    assert job_files.read_state(tmp_path, "generate").attempt == 2
+
+
+def test_a_job_killed_while_its_pickle_was_saved_starts_again(tmp_path: Path, submitted_ids: list[str]) -> None:
+    place = cluster(tmp_path, sbatch={"begin": "now+1hour"})
+    submitted = launch.submit([spec("generate", "write", path=str(tmp_path / "ran"))], place, tmp_path)
+    job_id = submitted[0].job_id
+    submitted_ids.append(job_id)
+    pickle = tmp_path / f"eval-logs/submitit/{job_id}_submitted.pkl"
+    pickle.rename(f"{pickle}.save_tmp")
+    (tmp_path / f"eval-logs/submitit/{job_id}_0_result.pkl.save_tmp").touch()
+    slurm("scontrol", "update", f"jobid={job_id}", "starttime=now")
+    until(lambda: job_files.read_state(tmp_path, "generate").state == "done")
+
+
+def test_a_job_runs_the_code_that_was_there_when_it_was_submitted(tmp_path: Path) -> None:
+    launch.wait(launch.submit([spec("generate", "where_from", path=str(tmp_path / "from"))], cluster(tmp_path), tmp_path))
+    assert (tmp_path / "from").read_text().startswith(str(tmp_path / "eval-logs/code"))
+
+
+def test_secrets_reach_the_job_and_nothing_that_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    canary = "canary-5f0c1d"
+    out = tmp_path / "out"
+    secrets = tmp_path / "home/secrets.json"
+    monkeypatch.setenv("HF_TOKEN", canary)
+    monkeypatch.setenv("MY_SERVICE", canary)
+    monkeypatch.setenv("SOME_API_KEY", canary)
+    place = cluster(tmp_path, env_vars=["MY_SERVICE"], secrets_file=str(secrets))
+    told = tmp_path / "told"
+    job = spec("generate", "tell_hashed", path=str(told), names=["HF_TOKEN", "MY_SERVICE", "SOME_API_KEY"])
+    submitted = launch.submit([job], place, out)
+    spool = Path(os.environ.get("SLURM_TEST_DIR", "/var/lib/slurm-test"))
+    held = [folder for folder in (out, spool / "ctld", *spool.glob("spool.*")) if holds(folder, canary)]
+    launch.wait(submitted)
+    held += [folder for folder in (out, spool / "ctld", *spool.glob("spool.*"), spool / "log") if holds(folder, canary)]
+    assert not held
+    digest = hashlib.sha256(canary.encode()).hexdigest()
+    assert json.loads(told.read_text()) == {"HF_TOKEN": digest, "MY_SERVICE": digest, "SOME_API_KEY": None}
+    assert secrets.stat().st_mode & 0o777 == 0o600
+
+
+def holds(folder: Path, text: str) -> bool:
+    return subprocess.run(["grep", "-rqs", text, str(folder)]).returncode == 0
+
+
+def test_a_container_gets_its_image_mounts_and_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    monkeypatch.setenv("MY_SERVICE", "x")
+    place = cluster(
+        tmp_path,
+        containers={"vllm": "/images/vllm.sqsh"},
+        mounts=[f"{data}:/workspace"],
+        env_vars=["MY_SERVICE"],
+        secrets_file=str(tmp_path / "secrets.json"),
+        python=sys.executable,
+    )
+    names = ["FAKE_PYXIS_IMAGE", "FAKE_PYXIS_MOUNTS", "FAKE_PYXIS_ENV", "FAKE_PYXIS_MOUNT_HOME"]
+    arguments = {"path": str(tmp_path / "told"), "names": names}
+    job = JobSpec("generate", TARGETS + "tell", arguments, container="vllm")
+    launch.wait(launch.submit([job], place, tmp_path / "out"))
+    told = dict(line.split("=", 1) for line in (tmp_path / "told").read_text().splitlines())
+    assert told["FAKE_PYXIS_IMAGE"] == "/images/vllm.sqsh"
+    mounts = told["FAKE_PYXIS_MOUNTS"].split(",")
+    assert {f"{data}:/workspace", f"{data}:{data}", f"{tmp_path / 'out'}:{tmp_path / 'out'}"} <= set(mounts)
+    assert "MY_SERVICE" in told["FAKE_PYXIS_ENV"].split(",")
+    assert told["FAKE_PYXIS_MOUNT_HOME"] == "0"
