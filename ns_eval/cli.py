@@ -33,6 +33,13 @@ COMMANDS = {
         spellings="ns_eval.options:EVAL_SPELLINGS",
         layers="ns_eval.models:layers",
     ),
+    "generate": Command(
+        "answer every row of a file, or let a model judge the outputs of a run",
+        "ns_eval.options:GenerateConfig",
+        "ns_eval.commands:generate",
+        spellings="ns_eval.options:ASK_SPELLINGS",
+        layers="ns_eval.models:layers",
+    ),
     "prepare_data": Command("make benchmark files", "dataset_prepare.prepare:PrepareConfig", "dataset_prepare.prepare:main"),
     "summarize_results": Command(
         "pass@k, majority@k and intervals of a run", "summarize.results:ResultsConfig", "summarize.results:main"

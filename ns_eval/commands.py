@@ -6,13 +6,13 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from ns_eval import clusters, generation, launch, manifest, models, plan, rundir
+from ns_eval import clusters, generate_plan, generation, launch, manifest, models, plan, rundir
 from ns_eval.clusters import ClusterConfig
 from ns_eval.config import build
 from ns_eval.generation import Backend, Share
 from ns_eval.job_files import logs_dir, progress_path
 from ns_eval.jobs import JobSpec
-from ns_eval.options import AskConfig, EvalConfig, PlaceConfig
+from ns_eval.options import AskConfig, EvalConfig, GenerateConfig, PlaceConfig
 from ns_eval.plan import Plan
 from ns_eval.records import Json
 from ns_eval.resources import locate
@@ -30,12 +30,18 @@ def evaluate(config: EvalConfig) -> int:
     for run in found.runs:
         seeds = f"{len(run.seeds)} seed{'' if len(run.seeds) == 1 else 's'}"
         _say(f"{run.name}: {run.rows} questions × {seeds}, {config.model} on {config.server_type}")
-    submitted = launch.submit(
-        _jobs(config, found), cluster, found.output_dir, config_dir=config.config_dir, detach=config.detach
-    )
+    if not _run(config, cluster, _jobs(config, found)):
+        return 0
+    return _summarize(config, found)
+
+
+def _run(config: AskConfig, cluster: ClusterConfig, jobs: list[JobSpec]) -> bool:
+    """Starts the jobs and waits for their end; False where they were only started."""
+    output_dir = Path(config.output_dir).absolute()
+    submitted = launch.submit(jobs, cluster, output_dir, config_dir=config.config_dir, detach=config.detach)
     if config.detach:
         _say(f"{len(submitted)} job{'s' * (len(submitted) > 1)} started; `ns status {config.output_dir}` follows them")
-        return 0
+        return False
     outcome = "done"
     try:
         launch.wait(submitted)
@@ -43,8 +49,49 @@ def evaluate(config: EvalConfig) -> int:
         outcome = type(error).__name__
         raise
     finally:
-        manifest.end(found.output_dir, outcome)
-    return _summarize(config, found)
+        manifest.end(output_dir, outcome)
+    return True
+
+
+def generate(config: GenerateConfig) -> int:
+    """`ns generate`: answer every row of a file, or judge the outputs of a run."""
+    if generate_plan.judge_name(config.generation_type) != "generate":
+        return _judge(config)
+    cluster = cluster_of(config)
+    found = generate_plan.rows(config)
+    if config.dry_run:
+        print(plan.described(found, config))
+        return 0
+    _prepare(config, found)
+    share = Share(
+        found.shares[0],
+        _backend(config, found.output_dir, "generate"),
+        config.sandbox,
+        None,
+        progress_path(found.output_dir, "generate"),
+    )
+    _run(config, cluster, [_spec(config, "generate", "ns_eval.generation:main", share)])
+    return 0
+
+
+def _judge(config: GenerateConfig) -> int:
+    cluster = cluster_of(config)
+    asked = generate_plan.judging(config)
+    seeds = f"{len(asked.inputs)} file{'s' * (len(asked.inputs) > 1)} of {asked.inputs[0].parent}"
+    if config.dry_run:
+        print(f"{config.model} on {config.server_type} judges {seeds}\noutput  {asked.folder}")
+        return 0
+    identity = models.identity(models.weights(config.model))
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    generate_plan.expect_calls(asked, identity, force=config.force)
+    manifest.begin(asked.folder, dataclasses.asdict(config), {}, identity)
+    _say(f"{config.model} on {config.server_type} judges {seeds}")
+    values = {name: getattr(asked, name) for name in asked.__slots__}
+    share = {**values, "backend": _backend(config, asked.folder, "judge"), "progress": progress_path(asked.folder, "judge")}
+    _run(config, cluster, [_spec(config, "judge", "judges.judging:main", share)])
+    if not config.detach:
+        _say((asked.folder / "judging.json").read_text())
+    return 0
 
 
 def cluster_of(config: PlaceConfig) -> ClusterConfig:
@@ -64,7 +111,7 @@ def _num_jobs(config: EvalConfig, cluster: ClusterConfig) -> int:
     return 1 if cluster.executor == "local" else -1
 
 
-def _prepare(config: EvalConfig, found: Plan) -> None:
+def _prepare(config: AskConfig, found: Plan) -> None:
     """The run folder as the jobs will find it: what is expected in each benchmark's folder, and this command's record."""
     found.output_dir.mkdir(parents=True, exist_ok=True)
     for run in found.runs:

@@ -105,7 +105,7 @@ async def _start(
 
 
 async def connected(backend: Backend, opened: contextlib.AsyncExitStack, *, chat: bool = True) -> tuple[Client, Places]:
-    """A client of the backend's server, started where it has to be, and how many requests it takes; they end with `opened`."""
+    """A client of the backend's server, started where it has to be, and how many requests it takes, until `opened` ends."""
     serving = servers.serving(backend.server, backend.model, backend.log, path=backend.path, chat=chat)
     running = await opened.enter_async_context(serving)
     places = places_for(running.slots, backend.max_concurrent_requests)

@@ -13,7 +13,7 @@ from ns_eval.benchmarks import Asked, resolve
 from ns_eval.config import BenchmarkConfig, load_yaml
 from ns_eval.errors import UsageError
 from ns_eval.grading import build_judge
-from ns_eval.options import EvalConfig
+from ns_eval.options import AskConfig, EvalConfig
 from ns_eval.prompts import Prompt
 from ns_eval.records import Json, Sampling
 from ns_eval.resources import conf_file
@@ -41,7 +41,7 @@ def evaluation(config: EvalConfig, *, num_jobs: int) -> Plan:
     Raises:
         UsageError, DataError: whatever is wrong with the settings or the data, each with what to do.
     """
-    output_dir = _writable(Path(config.output_dir))
+    output_dir = writable(Path(config.output_dir))
     model = models.weights(config.model)
     if not config.server.base_url:
         models.check_weights(model, config.server_type or "")
@@ -51,7 +51,7 @@ def evaluation(config: EvalConfig, *, num_jobs: int) -> Plan:
     return Plan(output_dir, model, found, deal(found, num_jobs))
 
 
-def described(found: Plan, config: EvalConfig) -> str:
+def described(found: Plan, config: AskConfig) -> str:
     """The plan and the first request of each benchmark, for `--dry_run`."""
     head = ("benchmark", "split", "questions", "seeds", "samples", "prompt", "judge")
     rows = [head, *(_row(run) for run in found.runs)]
@@ -65,7 +65,7 @@ def described(found: Plan, config: EvalConfig) -> str:
 def _row(run: BenchmarkRun) -> tuple[str, ...]:
     questions = str(run.rows) if run.upstream_rows is None else f"{run.rows} of {run.upstream_rows}"
     seeds = ", ".join([*(["greedy"] if None in run.seeds else []), *_ranges([s for s in run.seeds if s is not None])])
-    judge = str(run.judge["_target_"]).rpartition(".")[2]
+    judge = str(run.judge.get("_target_", "none")).rpartition(".")[2]
     return run.name, run.split, questions, seeds, str(run.rows * len(run.seeds)), run.prompt.name, judge
 
 
@@ -103,18 +103,7 @@ def _run(config: EvalConfig, asked: Asked, output_dir: Path, model: str) -> Benc
     split = config.split or benchmark.split
     loaded = questions.load(benchmark, split, questions.data_dir(config.data_dir))
     rows = len(loaded.questions) if config.max_samples < 0 else min(config.max_samples, len(loaded.questions))
-    promised = executions_allowed(config.server.code_execution, config.total_code_executions_in_prompt)
-    prompt = prompts.load(
-        config.prompt_config or benchmark.prompt,
-        template=config.prompt_template,
-        system=config.system_message,
-        examples_type=config.examples_type,
-        values={"total_code_executions": promised} if config.code_execution else None,
-    )
-    if config.inference.endpoint_type == "text" and prompt.template is None:
-        raise UsageError(
-            "inference.endpoint_type=text needs a template", hint="add --prompt_template=qwen-instruct; `ns show templates`"
-        )
+    prompt = prompt_of(config, config.prompt_config or benchmark.prompt)
     run = BenchmarkRun(
         name=benchmark.name,
         split=split,
@@ -130,7 +119,7 @@ def _run(config: EvalConfig, asked: Asked, output_dir: Path, model: str) -> Benc
         metric_type=benchmark.metric_type,
         folder=output_dir / "eval-results" / benchmark.name,
         timeout_s=runs.timeout_s(config.inference, benchmark),
-        code=_code(config, prompt, promised) if config.code_execution else None,
+        code=code_of(config, prompt),
     )
     prompts.request(prompt, loaded.questions[0], None, run.greedy)
     return dataclasses.replace(run, settings=runs.settings_of(run, model))
@@ -149,20 +138,44 @@ def judge_spec(benchmark: BenchmarkConfig, config: EvalConfig) -> dict[str, Json
     return spec
 
 
-def _code(config: EvalConfig, prompt: Prompt, promised: int) -> CodeRun:
-    """The cap is what the prompt promises."""
+def prompt_of(config: AskConfig, name: str) -> Prompt:
+    """The prompt that is asked with.
+
+    Raises:
+        UsageError: see `prompts.load`; the text route without a template.
+    """
+    promised = executions_allowed(config.server.code_execution, config.total_code_executions_in_prompt)
+    prompt = prompts.load(
+        name,
+        template=config.prompt_template,
+        system=config.system_message,
+        examples_type=config.examples_type,
+        values={"total_code_executions": promised} if config.code_execution else None,
+    )
+    if config.inference.endpoint_type == "text" and prompt.template is None:
+        raise UsageError(
+            "inference.endpoint_type=text needs a template", hint="add --prompt_template=qwen-instruct; `ns show templates`"
+        )
+    return prompt
+
+
+def code_of(config: AskConfig, prompt: Prompt) -> CodeRun | None:
+    """How the model's code is run, None where it is not: the cap is what the prompt promises."""
+    if not config.code_execution:
+        return None
+    promised = executions_allowed(config.server.code_execution, config.total_code_executions_in_prompt)
     bounds = dataclasses.replace(config.server.code_execution, max_code_executions=promised)
     return CodeRun(bounds, CodeTags.of(prompt.template, config.prompt_template or ""))
 
 
-def _with_template_kwargs(config: EvalConfig, sampling: Sampling) -> Sampling:
+def _with_template_kwargs(config: AskConfig, sampling: Sampling) -> Sampling:
     if not config.chat_template_kwargs:
         return sampling
     extra = {**sampling.extra_body, "chat_template_kwargs": config.chat_template_kwargs}
     return dataclasses.replace(sampling, extra_body=extra)
 
 
-def _writable(folder: Path) -> Path:
+def writable(folder: Path) -> Path:
     """The folder, absolute; it need not exist yet."""
     folder = folder.absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())

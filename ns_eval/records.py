@@ -170,7 +170,7 @@ def sample_row(sample: Sample) -> dict[str, Json]:
         row[f"{verdict.judge}_correct"] = verdict.correct
     if sample.verdicts:
         row["predicted_answer"] = sample.verdicts[0].extracted
-        row["verdicts"] = {verdict.judge: _verdict_columns(verdict) for verdict in sample.verdicts}
+        row["verdicts"] = {verdict.judge: verdict_columns(verdict) for verdict in sample.verdicts}
     if sample.meta:
         row["sample_meta"] = dict(sample.meta)
     return row | {key: value for key, value in question_row(sample.question).items() if key not in row}
@@ -195,7 +195,8 @@ def sample_from_row(row: Mapping[str, Json]) -> Sample:
     )
 
 
-def _verdict_columns(verdict: Verdict) -> dict[str, Json]:
+def verdict_columns(verdict: Verdict) -> dict[str, Json]:
+    """What stands under a row's `verdicts` for one judge; absent values are left out."""
     values = {name: getattr(verdict, name) for name in _VERDICT_COLUMNS}
     return {name: value for name, value in values.items() if name == "correct" or value not in (None, {})}
 

@@ -26,8 +26,9 @@ class CodeRun:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkRun:
-    """`questions` is the prepared file, `fingerprint` its content's; `rows` are asked, `upstream_rows` set where its origin
-    has another number. `judge` is the spec that builds the judge, `settings` what must not change inside one folder."""
+    """`questions` is the prepared file, `fingerprint` its content's; `rows` are asked, `upstream_rows` is set where its
+    origin has another number. Without a `split` they are any rows, and nothing is graded. `judge` is the spec that builds
+    the judge, `settings` what must not change inside one folder."""
 
     name: str
     split: str
@@ -56,7 +57,7 @@ def questions_of(run: BenchmarkRun) -> tuple[Question, ...]:
     Raises:
         DataError: the file is not what it was when the run was planned.
     """
-    found = questions.read(run.questions, run.name)
+    found = questions.read(run.questions, run.name) if run.split else questions.read_rows(run.questions)
     if questions.fingerprint(found) != run.fingerprint:
         raise DataError(f"{run.questions} was changed after the run was planned", hint="start the same command again")
     return found[: run.rows]
