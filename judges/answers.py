@@ -152,7 +152,7 @@ def _by_phrase(text: str) -> str | None:
 def _bare(text: str) -> str | None:
     """A whole text that is nothing but an answer: one short line."""
     text = text.strip()
-    if not text or "\n" in text or "\\boxed" in text:
+    if not text or "\\boxed" in text or ("\n" in text and not text.startswith(("$", "\\[", "\\(", "\\begin"))):
         return None
     return text if len(text) <= LONGEST_BARE or " " not in text else None
 

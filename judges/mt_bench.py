@@ -8,13 +8,13 @@ Method and wording: lm-sys/FastChat, fastchat/llm_judge at 0e6d3e4b; the fences 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
 
 from judges import asking
 from judges.asking import Shown
 from judges.replies import Scale, after_thinking, rating
-from judges.sharing import RepeatOptions
+from judges.sharing import RepeatOptions, drawn_over
 from ns_eval.config import build
 from ns_eval.errors import DataError
 from ns_eval.records import Generation, Json, Sample, Verdict
@@ -56,6 +56,11 @@ class MTBenchJudge:
 
     def settings(self) -> dict[str, Json]:
         return {"reference_categories": list(self._categories), **dataclasses.asdict(self._repeats)}
+
+    def surveyed(self, samples: Iterable[Sample]) -> Self:
+        """The same judge, with the repeated share drawn from all samples of the run; needed for its minimum only."""
+        self.repeat = drawn_over(self.repeat, self, samples)
+        return self
 
     def shortcut(self, sample: Sample) -> Verdict | None:
         """Nothing to rate is no rating; see `asking.nothing_to_rate`."""

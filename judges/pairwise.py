@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from judges import asking
 from judges.asking import Shown
 from judges.replies import after_thinking, preference
-from judges.sharing import RepeatOptions
+from judges.sharing import RepeatOptions, drawn_over
 from ns_eval.config import build
 from ns_eval.errors import DataError
 from ns_eval.records import Generation, Json, Sample, Verdict
@@ -45,6 +45,11 @@ class PairwiseJudge:
 
     def settings(self) -> dict[str, Json]:
         return dataclasses.asdict(self._repeats)
+
+    def surveyed(self, samples: Iterable[Sample]) -> Self:
+        """The same judge, with the repeated share drawn from all samples of the run; needed for its minimum only."""
+        self.repeat = drawn_over(self.repeat, self, samples)
+        return self
 
     def shortcut(self, sample: Sample) -> Verdict | None:
         """Two equal answers tie without a call; an empty answer loses nothing by itself: it is not judged."""

@@ -10,14 +10,14 @@ A rating outside the scale is missing, not moved to its end; `overall_score` is 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 from judges import asking
 from judges.asking import Shown
 from judges.replies import Scale, after_thinking, json_object, ratings
 from judges.rubrics import COMMENTS, OVERALL, load_rubric, plain_rubric, rubric_values, schema_of
-from judges.sharing import RepeatOptions
+from judges.sharing import RepeatOptions, drawn_over
 from ns_eval.config import build
 from ns_eval.records import Generation, Json, Sample, Verdict
 
@@ -61,6 +61,11 @@ class RubricJudge:
 
     def settings(self) -> dict[str, Json]:
         return {"rubric": self.rubric.name, **dataclasses.asdict(self._repeats)}
+
+    def surveyed(self, samples: Iterable[Sample]) -> Self:
+        """The same judge, with the repeated share drawn from all samples of the run; needed for its minimum only."""
+        self.repeat = drawn_over(self.repeat, self, samples)
+        return self
 
     def shortcut(self, sample: Sample) -> Verdict | None:
         """An empty answer and a failed request have nothing to rate: missing, with the reason. Never a low rating."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from judges.asking import chance
 from ns_eval.errors import UsageError
+from ns_eval.records import Sample, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +65,18 @@ class RepeatOptions:
                 f"judge: repeats {self.repeats} must be 1 or more, repeat_share {self.repeat_share} from 0 to 1"
             )
         return SeededShare("repeat", self.repeat_share if self.repeats > 1 else 0.0, self.repeat_minimum, self.seed)
+
+
+class Keyed(Protocol):
+    """What says which calls are made."""
+
+    def shortcut(self, sample: Sample) -> Verdict | None: ...
+
+    def call_key(self, sample: Sample) -> str: ...
+
+
+def drawn_over(share: SeededShare, judge: Keyed, samples: Iterable[Sample]) -> SeededShare:
+    """The share, drawn from the calls that this judge makes for these samples; nothing is computed where there is none."""
+    if share.share <= 0:
+        return share
+    return share.drawn_from(judge.call_key(sample) for sample in samples if judge.shortcut(sample) is None)

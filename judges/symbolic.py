@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 GRADER_VERSION = "symbolic-1"
 
 _DEFAULT = SymbolicOptions()
-_PLAIN_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,999})")
+_PLAIN_INTEGER = re.compile(r"0|-?[1-9]\d{0,999}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +97,18 @@ def _compare(gold: str, answer: str, options: SymbolicOptions, last_step: LastSt
     ours, theirs = (understand(text, options.decimal_comma, options.mixed_numbers) for text in (gold, answer))
     if options.compat == "nemo-skills" and not options.take_modulo:
         verdict, step = (last_step or shared(NEMO_SKILLS))(gold, answer, "nemo-skills")
-        return Comparison(verdict, "nemo-skills" if verdict is not None else step, canonical(ours), canonical(theirs))
+        return Comparison(
+            verdict,
+            "nemo-skills" if verdict is not None else step,
+            canonical(ours),
+            canonical(theirs, choice=ours.letter.isupper()),
+        )
     verdict, step = decide(ours, theirs, options)
     if verdict is None and options.heavy and is_fit(ours, theirs):
         verdict, step = (last_step or shared(MATH_VERIFY))(ours.normal, theirs.normal, step)
     elif verdict is None:
         step = f"unparsed: {step}"
-    return Comparison(verdict, step, canonical(ours), canonical(theirs))
+    return Comparison(verdict, step, canonical(ours), canonical(theirs, choice=ours.letter.isupper()))
 
 
 def _unboxed(gold: str) -> str:

@@ -253,3 +253,11 @@ def test_plain_data_builds_the_same_judge(judge: Any) -> None:
 
 def test_a_changed_rubric_changes_the_prompt_hash() -> None:
     assert rubric_judge().prompt_hash != rubric_judge(rubric="helpfulness").prompt_hash
+
+
+def test_at_least_fifty_different_answers_are_repeated() -> None:
+    samples = [Sample(Question("q", "?"), n, "ok", Generation(f"answer {n // 2}")) for n in range(400)]
+    judge = rubric_judge(repeats=3).surveyed(samples)
+    counts = [judge.asks_of(sample) for sample in samples]
+    assert counts.count(3) == 100 and set(counts) == {1, 3}  # two samples share each of 50 calls
+    assert {rubric_judge().surveyed(samples).asks_of(sample) for sample in samples} == {1}

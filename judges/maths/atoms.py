@@ -148,13 +148,19 @@ def mixed(reader: Reader, whole: Node) -> Node | None:
 def _name(reader: Reader, letter: str) -> Node:
     if letter == "C" and reader.next.kind == "(":
         return _call_or_product(reader, letter)
-    if letter in _CALLED and reader.next.kind == "(" and not reader.next.spaced:
+    if reader.next.kind == "(" and not reader.next.spaced and (letter in _CALLED or _names_a_value(reader)):
         return ("fn", f"?{letter}", arguments(reader))
     if letter == "e" and reader.next.kind != "_":
         return ("const", "e")
     if letter == "i" and reader.next.kind != "_":
         return ("const", "i")
     return subscripted(reader, letter)
+
+
+def _names_a_value(reader: Reader) -> bool:
+    """a(n) = …, p(2) = …: one token in brackets before an equals sign is an argument, not a factor."""
+    _, argument, close, sign = (*reader.tokens[reader.at : reader.at + 4], *[reader.tokens[-1]] * 4)[:4]
+    return argument.kind in ("num", "word") and close.kind == ")" and sign.kind == "="
 
 
 def _call_or_product(reader: Reader, letter: str) -> Node:
@@ -178,6 +184,8 @@ def subscripted(reader: Reader, name: str) -> Node:
             name = f"{name}_{reader.take().text}"
     while reader.skip("'"):
         name += "'"
+    if reader.next.kind == "(" and len(name) > 1 and _names_a_value(reader):
+        return ("fn", f"?{name}", arguments(reader))
     return ("sym", name)
 
 

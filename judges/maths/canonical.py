@@ -8,8 +8,10 @@ from judges.maths.readings import Reading
 from judges.maths.values import form_of
 
 
-def canonical(reading: Reading) -> str:
-    """The canonical string; the normal form without blanks where there is nothing better."""
+def canonical(reading: Reading, *, choice: bool = False) -> str:
+    """The canonical string, the normal form without blanks at worst. `choice`: a letter is asked for."""
+    if choice and reading.letter:
+        return reading.letter.upper()
     if reading.words:
         return reading.words
     if reading.node is None:
@@ -25,8 +27,9 @@ def _text(node: Node) -> str | None:
     if kind == "seq":
         return _joined(node[3], node[1], node[2])
     if kind == "matrix":
-        rows = [_joined(row, "[", "]") for row in node[1]]
-        return None if None in rows else "[" + ", ".join(str(row) for row in rows) + "]"
+        rows = [_joined(row, "", "", between=" & ") for row in node[1]]
+        inner = r" \\ ".join(str(row) for row in rows)
+        return None if None in rows else rf"\begin{{pmatrix}} {inner} \end{{pmatrix}}"
     if kind == "base":
         return f"{node[1].lstrip('0') or '0'}_{node[2]}"
     if kind == "rel":
@@ -37,12 +40,12 @@ def _text(node: Node) -> str | None:
     return None if found is None else found.text
 
 
-def _joined(nodes: tuple[Node, ...], opening: str, closing: str, *, sort: bool = False) -> str | None:
+def _joined(nodes: tuple[Node, ...], opening: str, closing: str, *, sort: bool = False, between: str = ", ") -> str | None:
     texts = [_text(node) for node in nodes]
     known = [text for text in texts if text is not None]
     if len(known) < len(texts):
         return None
-    return opening + ", ".join(sorted(known) if sort else known) + closing
+    return opening + between.join(sorted(known) if sort else known) + closing
 
 
 def _relation(node: Node) -> str | None:

@@ -171,6 +171,9 @@ def _tuple_and_list(gold: Node, given: Node, options: SymbolicOptions) -> Decisi
     sequence, other = (gold, given) if gold[0] == "seq" else (given, gold)
     if other[0] == "list" and all(item[0] == "seq" for item in other[1]):
         return False, "one tuple against several"
+    labels = [str(item[2][0]) for item in other[1] if item[0] == "rel"]
+    if len(set(labels)) < len(labels):
+        return False, "alternatives against a tuple"  # x = 1 or x = 2
     plain = sequence[1] + sequence[2] == "()" or (sequence[1] + sequence[2] == "[]" and len(other[1]) != 2)
     if other[0] == "set" or not plain:
         return False, "tuple against set"
@@ -212,11 +215,17 @@ def _matched(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
 
 def _as_union(gold: Node, given: Node, options: SymbolicOptions) -> Decision:
     """Lists of intervals or inequalities may cut one set in different ways."""
-    if gold[0] == "list" and all(item[0] in ("seq", "rel", "join") for item in (*gold[1], *given[1])):
+    items = (*gold[1], *given[1])
+    if gold[0] == "list" and all(item[0] in ("seq", "rel", "join") for item in items) and not all(map(_is_pair, items)):
         ours, theirs = regions.region(gold), regions.region(given)
         if ours is not None and theirs is not None:
             return regions.same_region(ours, theirs), "sets of real numbers"
     return False, "list"
+
+
+def _is_pair(item: Node) -> bool:
+    """(a, b) with finite ends may be a point as well as an open interval: a list of them is a list of points."""
+    return item[0] == "seq" and item[1] + item[2] == "()" and not any("inf" in str(end) for end in item[3])
 
 
 def _distinct(items: list[Node], options: SymbolicOptions) -> list[Node]:

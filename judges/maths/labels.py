@@ -6,6 +6,9 @@ from judges.maths.numeric import names_in
 from judges.maths.reading import Node
 
 
+_FUNCTION_NAMES = [("sym", name) for name in "fgh"]
+
+
 def solved(node: Node) -> tuple[Node | None, Node] | None:
     """(label, value) of `x = 3`, `3 = x`, `f(x) = x + 1`, `AB = 5`, `x \\in S`, `x = 2 + 1 = 3`, `2 + 1 = 3`; else None."""
     if node[0] != "rel":
@@ -31,6 +34,8 @@ def is_label(node: Node) -> bool:
         return node[1] in ("e", "i") and False
     if kind == "fn":
         return bool(names_in(node)) or node[1].startswith("?")
+    if kind == "mul" and node[1][0][0] == "pow" and node[1][0][1] in _FUNCTION_NAMES:
+        return True  # f^{-1}(x)
     if kind == "mul":
         return all(part[0] == "sym" and (part[1][:1].isupper() or len(part[1]) > 3) for part in node[1])
     if kind in ("seq", "list", "ratio"):

@@ -66,6 +66,10 @@ def _nodes(gold: Reading, given: Reading, options: SymbolicOptions) -> Decision:
         return _modulo(ours, theirs, options.take_modulo)
     if options.units == "required" and gold.unit and not given.unit:
         return False, "unit missing"
+    if (gold.percent and given.unit) or (given.percent and gold.unit):
+        return False, "percent against a unit"
+    if (ours[0] == "base") != (theirs[0] == "base") and (gold.unit or given.unit or gold.percent or given.percent):
+        return False, "a base against a quantity"
     times = factor(gold.unit, given.unit) if options.units != "ignored" else Fraction(1)
     if times is None:
         return False, "another unit"

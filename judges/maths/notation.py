@@ -57,7 +57,7 @@ _NAKED = re.compile(
     r"\\(?:displaystyle|textstyle|scriptstyle|rm|bf|it|limits|nolimits|mathstrut|strut|hfill|noindent|centering)(?![A-Za-z])"
 )
 _SIZED = re.compile(r"\\(?:left|right|middle|big|Big|bigg|Bigg)[lrm]?(?![A-Za-z])\s*\.?(?=\s*[\\()\[\]{}|<>/.]|\s*$|\s)")
-_DELIMITER = re.compile(r"(?<!\\)\\[()\[\]](?!\d)")
+_DELIMITER = re.compile(r"(?<!\\)\\[()\[\]]")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
 _THIN_JOIN = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\!,|,\s*\\!\s*)(?=\s*\d{3})\s*")
 _THIN_GROUPS = re.compile(r"(?<![\d.])\d{1,3}(?:(?:\\[,!;:]|\\ |~)\s*\d{3})+(?!\d)")

@@ -22,9 +22,12 @@ _DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+)")
 _ABOUT = re.compile(r"^(?:approximately|approx\.?|about|roughly|exactly|equals|only)\s+(?=[\d$\\-])", re.IGNORECASE)
 _BASE_WORD = re.compile(r"^([0-9A-Fa-f]+)\s*\(?\s*(?:\x02)?\(?(?:in )?base[- ]?(\d+)\)?(?:\x03)?\s*\)?$", re.IGNORECASE)
 _LETTERED_BASE = re.compile(r"^(\d*[A-F][0-9A-F]*)_\{?(1[1-6])\}?$")
-_REPEATED = re.compile(r"^(-?\d*\.\d*?)(\d{1,3})\2{2,}\.\.\.$|^(-?\d*\.\d*?)(\d)\4{2,}\s*\\(?:dots|ldots|cdots)$")
+_BRACKETED_BASE = re.compile(r"\(?([0-9A-F]+)\)?_\{?\s*\(?(\d+)\)?\s*\}?")
+_REPEATED = re.compile(r"(-?\d*\.\d*?)(?:(\d)\2{2,}|(\d{2,6})\3+)\s*(?:\.\.\.|\\[lc]?dots)")
 _ORDINAL = re.compile(r"(\d+)\s*(?:\^\s*\{?\s*)?\x02?(?:st|nd|rd|th)\x03?\s*\}?")
 _CUT_OFF = re.compile(r"(-?\d+\.\d+)\s*(?:\.\.\.|\\[lc]?dots)")
+_WORD_LABEL = re.compile(r"[A-Za-z][A-Za-z]{2}[A-Za-z ]{0,40}\s*[=:]\s*(?=[-\d\\([])")
+_IN_WORDS = re.compile(r"(?<=\d)()\s*\([a-z][a-z ,-]+\)$")
 _DOTTED = re.compile(r"(\.\d*)\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?")
 _LETTER = re.compile(r"^[\s({\[\x02]*([A-Ja-j])[\s)}\]\x03]*(?:[).:][\s)}\]\x03]*.*)?$", re.DOTALL)
 _LETTER_WORD = re.compile(
@@ -32,6 +35,7 @@ _LETTER_WORD = re.compile(
 )
 _NO_SOLUTION = {"no solution", "no solutions", "no real solution", "no real solutions", "empty set", "the empty set", "none"}
 _NO_SOLUTION |= {"\\emptyset", "\\varnothing", "\\{\\}"}
+_REAL_NUMBERS = {"all real numbers", "all reals", "real numbers", "the real numbers", "the set of all real numbers"}
 _NO_VALUE = {"dne", "does not exist", "undefined", "not defined", "the limit does not exist"}
 
 
@@ -66,13 +70,19 @@ def understand(written: str, decimal_comma: bool = False, mixed_numbers: str = "
     text = _fixed(normal)
     if text is not None:
         return Reading(written, normal, None, words=text, letter=letter, problem="words")
-    core, percent = units.without_percent(normal)
-    core, unit = (core, "") if percent else units.without_unit(core)
+    core, percent = units.without_percent(_without_words_around(normal))
+    core, unit = (core, "") if percent or _BASE_WORD.match(core) else units.without_unit(core)
     core = _one_number(core, decimal_comma)
     node, problem = _tree(core, mixed_numbers == "sum")
     if node is None and _looks_like_words(normal):
         return Reading(written, normal, None, letter=letter, words=words(normal), problem=problem)
     return Reading(written, normal, node, unit or money, percent, letter, problem=problem)
+
+
+def _without_words_around(normal: str) -> str:
+    """`Area = 5` and `8 (eight)` without their words."""
+    label = _WORD_LABEL.match(normal)
+    return _IN_WORDS.sub(r"\1", normal[label.end() :] if label else normal)
 
 
 def _letter(normal: str) -> str:
@@ -87,7 +97,7 @@ def _fixed(normal: str) -> str | None:
         return "no solution"
     if plain in _NO_VALUE:
         return "does not exist"
-    if is_wordy(normal) and plain not in NUMBER_WORDS and not re.search(r"\d", normal):
+    if is_wordy(normal) and plain not in NUMBER_WORDS and plain not in _REAL_NUMBERS and not re.search(r"\d", normal):
         return plain
     return None
 
@@ -101,10 +111,12 @@ def _one_number(core: str, decimal_comma: bool) -> str:
     plain = words(core)
     if plain in NUMBER_WORDS:
         return str(NUMBER_WORDS.index(plain))
-    if match := _BASE_WORD.match(core) or _LETTERED_BASE.match(core):
+    if plain in _REAL_NUMBERS:
+        return "\\mathbb{R}"
+    if match := _BASE_WORD.match(core) or _LETTERED_BASE.match(core) or _BRACKETED_BASE.fullmatch(core):
         return f"{match[1]}_{{{match[2]}}}"
-    if core.endswith(("...", "dots")) and len(core) < 100 and (match := _REPEATED.match(core)):
-        return f"{match[1] or match[3]}\\overline{{{match[2] or match[4]}}}"
+    if core.endswith(("...", "dots")) and len(core) < 100 and (match := _REPEATED.fullmatch(core)):
+        return f"{match[1]}\\overline{{{match[2] or match[3]}}}"
     if match := _ORDINAL.fullmatch(core) or _CUT_OFF.fullmatch(core):
         return match[1]
     if "\\dot" in core and "\\dots" not in core:

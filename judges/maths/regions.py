@@ -30,7 +30,7 @@ def region(node: Node) -> list[Piece] | None:
     """The pieces of a node that means a set of real numbers, sorted and merged; None where it means none."""
     try:
         pieces = _pieces(node)
-        return None if pieces is None else _merged(pieces)
+        return None if pieces is None or any(_is_backward(piece) for piece in pieces) else _merged(pieces)
     except Undefined:
         return None
 
@@ -163,6 +163,13 @@ def _merged(pieces: list[Piece]) -> list[Piece]:
         elif _before(last.high, piece.high):
             merged[-1] = Piece(last.low, piece.high, last.low_in, piece.high_in)
     return merged
+
+
+def _is_backward(piece: Piece) -> bool:
+    """No interval: (6, 2) is a pair of numbers, and so is (2, 2)."""
+    if _same_end(piece.low, piece.high):
+        return not (piece.low_in and piece.high_in)
+    return _before(piece.high, piece.low)
 
 
 def _is_empty(piece: Piece) -> bool:

@@ -45,7 +45,9 @@ def tokens(text: str) -> list[Token]:
         spaced = match["space"] != ""
         kind = match.lastgroup
         value = match[kind] if kind else ""
-        if kind == "word":
+        if value == "U" and found and found[-1].kind in (")", "]"):
+            found.append(Token("\\cup", value, spaced))
+        elif kind == "word":
             found += _word(value, spaced)
         elif kind == "env":
             found.append(Token(f"\\{match['edge']}", value, spaced))
@@ -64,7 +66,7 @@ def _word(word: str, spaced: bool) -> list[Token]:
         return [Token("word", word, spaced)]
     if word in ("and", "or"):
         return [Token(",", word, spaced)]
-    if word in ("union", "cup", "U"):
+    if word in ("union", "cup"):
         return [Token("\\cup", word, spaced)]
     if word in FUNCTIONS or word in CONSTANTS or word in GREEK:
         return [Token(f"\\{word}", word, spaced)]

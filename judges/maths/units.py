@@ -49,7 +49,7 @@ _WORDS = re.compile(
     r"^(.*(?:[\d)\]}!]|\\pi))\s*(/|\bper\b|-)?\s*([A-Za-z][A-Za-z.']*(?:(?:\s*/\s*|\s+|\s*-\s*|\s*\*\s*|\^\{?)[A-Za-z0-9.'}]+)*)$",
     re.DOTALL,
 )
-_SPELT = re.compile(r"\^\s*\{?\s*(\\circ|\\degree)\s*\}?\s*$|\\degrees?\s*$|\\circ\s*$")
+_SPELT = re.compile(r"\^\s*\{?\s*(\\circ|\\degree)\s*\}?\s*$|\\degrees?\s*$|\\circ\s*$|(?<=\d)\s*deg\s*$")
 _PERCENT = re.compile(
     r"^(.*[\d)}\]])\s*(?:\\?%|percent(?:age)?|pct|per cent|\x02\s*(?:\\?%|percent(?:age)?|pct|per cent)\s*\x03)$",
     re.IGNORECASE,
