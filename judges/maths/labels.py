@@ -5,7 +5,6 @@ from __future__ import annotations
 from judges.maths.numeric import names_in
 from judges.maths.reading import Node
 
-
 _FUNCTION_NAMES = [("sym", name) for name in "fgh"]
 
 

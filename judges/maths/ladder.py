@@ -75,6 +75,8 @@ def _nodes(gold: Reading, given: Reading, options: SymbolicOptions) -> Decision:
         return False, "another unit"
     if times != 1:
         theirs = ("mul", (theirs, ("num", times)))
+    if options.percent == "strict" and gold.percent != given.percent:
+        ours, theirs = _hundredths(ours, gold), _hundredths(theirs, given)
     verdict, step = compare(ours, theirs, options)
     if verdict is not True:
         verdict, step = _with_percent(gold, given, options, (verdict, step))
@@ -86,12 +88,16 @@ def _nodes(gold: Reading, given: Reading, options: SymbolicOptions) -> Decision:
     return verdict, step
 
 
+def _hundredths(node: Node, reading: Reading) -> Node:
+    return ("mul", (node, ("num", Fraction(1, 100)))) if reading.percent else node
+
+
 def _radians(reading: Reading) -> Node:
     return ("mul", (reading.node, ("div", ("const", "pi"), ("num", Fraction(180)))))
 
 
 def _with_percent(gold: Reading, given: Reading, options: SymbolicOptions, decided: Decision) -> Decision:
-    if gold.percent == given.percent:
+    if gold.percent == given.percent or options.percent == "strict":
         return decided
     assert gold.node is not None and given.node is not None
     hundredth = ("num", Fraction(1, 100))

@@ -22,7 +22,7 @@ class SymbolicOptions:
     unfinished_reasoning: str = "none"
     """A thinking part that does not end: none (no answer) or text (look for one in it all the same)."""
     percent: str = "sign"
-    """sign: 10% = 10, and = 0.1 where the gold has the sign; value: 10% = 0.1 too whichever has it; strict: never 10."""
+    """sign: 10% = 10, and = 0.1 where the gold has the sign; value: 10% = 0.1 too whichever has it; strict: 0.1 alone."""
     rounding: str = "printed"
     """printed: a decimal gold takes an exact or long answer that rounds to it; exact: never."""
     list_order: str = "ignored"
