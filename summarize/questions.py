@@ -214,7 +214,9 @@ def per_question(found: Samples, score: str) -> PerQuestion:
         mean = right / n
         squares = np.bincount(question, weights=(value - mean[question]) ** 2, minlength=found.count)
         variance = np.where(n > 1, squares / (n - 1), np.nan)
-    shape = (found.count, int(n.max(initial=0)) + 1)
+    # One width for all scores, whichever samples were judged.
+    most = int(np.bincount(found.question, minlength=1).max())
+    shape = (found.count, most + 1)
     passed, voted, silent = (np.full(shape, np.nan) for _ in range(3))
     mixed, tables = np.zeros(found.count, np.int64), list[Votes]()
     for size in np.unique(n[n > 0]):
@@ -228,6 +230,16 @@ def per_question(found: Samples, score: str) -> PerQuestion:
         tables, mixed = votes(question, classes, value, unanswered)
         voted = expected_votes(tables, shape[1])
     return PerQuestion(n, mean, variance, right, passed, voted, silent, unanswered, mixed, tuple(tables))
+
+
+def best_curve(found: Samples, score: str, by: str) -> Floats:
+    """The verdict of the best of k by another score, shape (questions, most samples + 1); samples need both."""
+    known = ~np.isnan(found.values[score]) & ~np.isnan(found.values[by])
+    curve = np.full((found.count, int(np.bincount(found.question, minlength=1).max()) + 1), np.nan)
+    for row in np.unique(found.question[known]):
+        own = known & (found.question == row)
+        curve[row, : int(own.sum()) + 1] = best_of_k(found.values[by][own], found.values[score][own])
+    return curve
 
 
 def expected_votes(tables: Sequence[Votes], width: int) -> Floats:

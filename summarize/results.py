@@ -17,6 +17,7 @@ from ns_eval.errors import CoverageError, UsageError, suggest
 from ns_eval.files import write_text
 from ns_eval.scores import Scores, load
 from summarize.discover import Found, Results, discover
+from summarize.groups import grouped
 from summarize.intervals import Interval
 from summarize.metrics import Metrics, metrics
 from summarize.questions import Samples, Selection, samples
@@ -95,11 +96,12 @@ RESULTS_SPELLINGS = Spellings(
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The tables of one results_dir, with the folder that each stands for."""
+    """The tables of one results_dir, with the folder that each stands for, and those of its groups of benchmarks."""
 
     results: Results
     tables: tuple[Table, ...]
     folders: tuple[Found, ...]
+    groups: tuple[Table, ...]
 
 
 def main(config: ResultsConfig) -> int:
@@ -110,14 +112,14 @@ def main(config: ResultsConfig) -> int:
     """
     _check(config)
     summaries = list(_summaries(config))
-    printed = [table for summary in summaries for table in summary.tables]
+    printed = [table for summary in summaries for table in (*summary.tables, *summary.groups)]
     saved = _save(config, summaries)
     if config.format != "json":
         print(_rendered(config, printed), end="")
     if config.plot is not None:
         from summarize.plots import draw
 
-        draw(Path(config.plot), printed)
+        draw(Path(config.plot), [table for table in printed if table.curves])
         saved.insert(0, f"The picture is {config.plot}")
     # What a program reads must hold nothing else.
     for line in saved:
@@ -145,13 +147,15 @@ def _summaries(config: ResultsConfig) -> Iterator[Summary]:
         results = discover(Path(path), config.benchmarks)
         found: list[Table] = []
         folders: list[Found] = []
+        wholes: list[tuple[str, Table]] = []
         for item in results.benchmarks:
             scores = load_scores(item.folder)
             name = f"{label}: {item.name}" if len(labels) > 1 else item.name
             made = tables(name, _samples(config, scores), scores.meta, options)
             found += made
             folders += [item] * len(made)
-        yield Summary(results, tuple(found), tuple(folders))
+            wholes.append((name, made[0]))
+        yield Summary(results, tuple(found), tuple(folders), tuple(grouped(wholes, config.level)))
 
 
 def load_scores(folder: Path) -> Scores:
@@ -194,10 +198,10 @@ def _save(config: ResultsConfig, summaries: Sequence[Summary]) -> list[str]:
         name: value for name, value in asdict(config).items() if name not in ("plot", "save_metrics_path", "verbose")
     }
     if config.save_metrics_path is not None:
-        every = metrics([table for summary in summaries for table in summary.tables], settings)
+        every = metrics([table for summary in summaries for table in (*summary.tables, *summary.groups)], settings)
         files: dict[Path, Metrics] = {Path(config.save_metrics_path): every}
     else:
-        files = {summary.results.metrics: metrics(summary.tables, settings) for summary in summaries}
+        files = {summary.results.metrics: metrics((*summary.tables, *summary.groups), settings) for summary in summaries}
     lines = []
     for path, found in files.items():
         text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"

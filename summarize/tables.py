@@ -12,7 +12,7 @@ from ns_eval.scores import Meta
 from summarize.coverage import Coverage, Extremes, coverage, mean_extremes, pass_extremes, vote_extremes
 from summarize.intervals import Interval, interval, standard_error
 from summarize.invariants import check
-from summarize.questions import GREEDY, Floats, Integers, PerQuestion, Samples, per_question
+from summarize.questions import GREEDY, Floats, Integers, PerQuestion, Samples, best_curve, per_question
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _table(name: str, found: Samples, covered: Coverage, options: Options) -> Ta
     drawn = _Rows(seeded, covered, options, samples=covered.samples)
     check(seeded, drawn.reduced)
     for k in drawn.ks():
-        rows += [row for row in (drawn.at(k, "voted"), drawn.at(k, "passed")) if row is not None]
+        rows += [row for row in (drawn.at(k, "voted"), *drawn.best(k), drawn.at(k, "passed")) if row is not None]
     rows.append(drawn.mean("pass@1" if covered.samples == 1 else f"pass@1[{covered.samples}]"))
     conflicts = np.sum([item.mixed for item in drawn.reduced.values()], axis=0)
     mixed = tuple(found.names[at] for at in np.flatnonzero(conflicts))
@@ -147,6 +147,20 @@ class _Rows:
             return None
         label = f"{'majority' if kind == 'voted' else 'pass'}@{k}"
         return self._row(label, kind, k, cells, int(np.sum(self._first.n >= k)), _mean(self._first.silent[:, k]))
+
+    def best(self, k: int) -> list[Row]:
+        """Best-of-k by each graded score, where there are verdicts too; `rm_best@k` is NeMo-Skills' name of the first."""
+        rows = []
+        for by in sorted(self._found.graded):
+            curves = {score: best_curve(self._found, score, by) for score in self.reduced if score not in self._found.graded}
+            cells = {
+                score: self._cell(curve[:, k], None) for score, curve in curves.items() if not np.isnan(curve[:, k]).all()
+            }
+            if cells:
+                label = f"rm_best@{k}" if by == "score_reward_model_score" else f"best@{k}[{by.removeprefix('score_')}]"
+                entries = max(cell.questions for cell in cells.values())
+                rows.append(self._row(label, "best", k, cells, entries, _mean(self._first.silent[:, k])))
+        return rows
 
     def mean(self, label: str) -> Row:
         cells = {}

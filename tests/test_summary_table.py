@@ -124,3 +124,28 @@ def test_two_runs_of_one_benchmark_are_told_apart(tmp_path: Path, capsys: pytest
     out = printed(capsys, tmp_path / "first", tmp_path / "second", format="classic")
     assert " first: b " in out and " second: b " in out
     assert out.count("Metrics are saved to") == 2
+
+
+def test_benchmarks_of_one_group_are_averaged_each_counting_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of two questions right, and one of one: 75% over the two benchmarks, not two of three."""
+    output_file(tmp_path / "ruler.4k", 0, [sample("a", 0, "1", True), sample("b", 0, "2", False)])
+    output_file(tmp_path / "ruler.8k", 0, [sample("c", 0, "1", True)])
+    out = printed(capsys, tmp_path, format="classic")
+    lines = out.splitlines()
+    at = next(number for number, line in enumerate(lines) if " ruler (2 benchmarks) " in line)
+    assert lines[at + 2] == "pass@1          | 3           | 75.00%           | 0.00%    "
+
+
+def test_the_best_of_k_by_a_reward_model_gets_its_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The reward prefers the one right answer of three."""
+    rows = [row("q", seed, str(seed), seed == 1, scores={"reward_model_score": [0.1, 0.9, 0.3][seed]}) for seed in range(3)]
+    (tmp_path / "b").mkdir()
+    scores_file(tmp_path / "b", scores_of(rows))
+    lines = printed(capsys, tmp_path, format="classic", k=[2, 3]).splitlines()
+    found = {line.split(" | ")[0].strip(): line.split(" | ")[2].strip() for line in lines[2:9]}
+    assert found["rm_best@3"] == "100.00%"
+    # Two of the three pairs hold it.
+    assert found["rm_best@2"] == "66.67%"
+    assert found["majority@3"] == "33.33%"
