@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,25 +76,26 @@ def guess_columns(rows: Rows) -> Guess:
     key = _best([name for name in rest if answer is None or name != answer[0]], rows, _IDS, _is_unique)
     subset = _best(rest, rows, _SUBSET, _is_category)
     found = {"id": key, "subset_for_metrics": subset}
-    if (choices or listed) and answer:
-        return _multiple_choice(question, answer, choices, listed, found, rows)
+    if choices and answer:
+        given = {"question": question, "answer": answer, "choices": choices, **found}
+        return _multiple_choice(_mapped(given), [], _answer_kind(rows, answer[0]))
+    if listed and answer:
+        given = {"question": question, "answer": answer, **found}
+        return _multiple_choice(_mapped(given), listed, _answer_kind(rows, answer[0]))
     return _mapped({"problem": question, "expected_answer": answer, **found})
 
 
-def _multiple_choice(
-    question: tuple[str, float], answer: tuple[str, float], choices: tuple[str, float] | None, listed: list[str],
-    found: Mapping[str, tuple[str, float] | None], rows: Rows,
-) -> Guess:  # fmt: skip
-    given = {"question": question, "answer": answer, **({"choices": choices} if choices else {}), **found}
-    guess = _mapped(given)
-    columns = dict(guess.columns) | ({} if choices else {name: name for name in listed})
-    options: dict[str, Json] = {"answer": _answer_kind(rows, answer[0])}
-    if not choices:
-        options["choice_columns"] = listed
-    return Guess(
-        columns, guess.sure, "dataset_prepare.multiple_choice:lettered", options, "eval/aai/mcq-10choices-boxed", "symbolic",
-        "multichoice",
-    )  # fmt: skip
+def _multiple_choice(guess: Guess, listed: Sequence[str], answer_kind: str) -> Guess:
+    """`listed` are columns that hold an option each."""
+    options: dict[str, Json] = {"answer": answer_kind} | ({"choice_columns": list(listed)} if listed else {})
+    return dataclasses.replace(
+        guess,
+        columns={**guess.columns, **{name: name for name in listed}},
+        loader="dataset_prepare.multiple_choice:lettered",
+        options=options,
+        prompt="eval/aai/mcq-10choices-boxed",
+        metric_type="multichoice",
+    )
 
 
 def _mapped(given: Mapping[str, tuple[str, float] | None]) -> Guess:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -112,22 +113,26 @@ def _delimited(path: Path, delimiter: str, header: list[str] | None) -> Iterator
     """Rows of CSV: quoted fields may hold commas and line breaks; the place is the line a row starts at."""
     csv.field_size_limit(sys.maxsize)
     with opened(path) as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
         names = header
-        start = 1
-        try:
-            for cells in reader:
-                line, start = start, reader.line_num + 1
-                if not cells:
-                    continue
-                if names is None:
-                    names = cells
-                    continue
-                if len(cells) != len(names):
-                    raise DataError(f"{path}:{line}: {len(cells)} cells, expected {len(names)}: {', '.join(names)}")
+        for line, cells in _cells(path, csv.reader(file, delimiter=delimiter, strict=True)):
+            if names is None:
+                names = cells
+            elif len(cells) == len(names):
                 yield Raw(f"{path}:{line}", dict(zip(names, cells, strict=True)))
-        except csv.Error as error:
-            raise DataError(f"{path}:{start}: not CSV ({error})") from error
+            else:
+                raise DataError(f"{path}:{line}: {len(cells)} cells, expected {len(names)}: {', '.join(names)}")
+
+
+def _cells(path: Path, reader: Json) -> Iterator[tuple[int, list[str]]]:
+    """(line a row starts at, its cells), empty lines left out."""
+    start = 1
+    try:
+        for cells in reader:
+            if cells:
+                yield start, cells
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path}:{start}: not CSV ({error})") from error
 
 
 def _parquet(path: Path) -> Iterator[Raw]:
@@ -166,23 +171,24 @@ def _numbered(path: Path, batches: Iterator[Json]) -> Iterator[Raw]:
 
 def _conll(path: Path) -> Iterator[Raw]:
     """One row a sentence: tokens, their BIO tags (first and last column), and the document a -DOCSTART- line names."""
-    tokens: list[str] = []
-    tags: list[str] = []
-    document, first = "", 1
+    document = ""
+    pairs: list[tuple[str, str]] = []
+    first = 1
     with opened(path) as lines:
-        for number, line in enumerate([*lines, "\n"], 1):
+        for number, line in enumerate(itertools.chain(lines, [""]), 1):
             cells = line.split()
-            if cells and cells[0].startswith("-DOCSTART-"):
+            starts = bool(cells) and cells[0].startswith("-DOCSTART-")
+            if pairs and (starts or not cells):
+                tokens, tags = zip(*pairs, strict=True)
+                yield Raw(f"{path}:{first}", {"tokens": list(tokens), "tags": list(tags), "document": document})
+                pairs = []
+            if starts:
                 document = line.partition("(")[2].partition(")")[0].strip() or document
+            elif len(cells) == 1:
+                raise DataError(f"{path}:{number}: expected a token and its tag, found `{line.strip()}`")
             elif cells:
-                if len(cells) < 2:
-                    raise DataError(f"{path}:{number}: expected a token and its tag, found `{line.strip()}`")
-                first = first if tokens else number
-                tokens.append(cells[0])
-                tags.append(cells[-1])
-            elif tokens:
-                yield Raw(f"{path}:{first}", {"tokens": tokens, "tags": tags, "document": document})
-                tokens, tags = [], []
+                first = first if pairs else number
+                pairs.append((cells[0], cells[-1]))
 
 
 _READERS: dict[str, Callable[[Path], Iterator[Raw]]] = {
