@@ -185,6 +185,8 @@ def expect(folder: Path, expected: Expected, *, force: bool = False) -> None:
         UsageError: samples of other settings are there; names the first key that differs.
     """
     path = folder / "expected.json"
+    # As JSON knows them, or a tuple would differ from the list that it became on disk.
+    expected = msgspec.json.decode(msgspec.json.encode(expected), type=Expected)
     before = _read_expected(path)
     seeds = list(expected.seeds)
     if before is not None:
