@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import gzip
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -18,8 +20,8 @@ from tests.paths import SHARED, needs_shared
 
 DATA = SHARED / "data"
 CODEGEN = DATA / "model_outputs" / "humaneval_codegen16b_n100"
-# Every tenth of CodeGen's 100 samples a task here; all 8,200: benchmarks/sandbox.py --codegen.
-STRIDE = 10
+# Four of CodeGen's 100 samples a task here; all 8,200: benchmarks/sandbox.py --codegen.
+STRIDE = 25
 pytestmark = needs_shared
 
 
@@ -53,9 +55,10 @@ def test_every_reference_solution_of_human_eval_passes_and_no_empty_body_does() 
     assert len(questions) == 164
     reference = graded([(question, str(question.meta["canonical_solution"])) for question in questions])
     assert [verdict.comment for verdict in reference] == ["passed"] * 164
-    assert not any(verdict.correct for verdict in graded([(question, "    pass\n") for question in questions]))
+    assert not any(verdict.correct for verdict in graded([(question, "    pass\n") for question in questions[::4]]))
 
 
+@pytest.mark.slow
 def test_every_reference_solution_of_mbpp_passes_and_no_empty_body_does() -> None:
     questions = mbpp_questions()
     assert len(questions) == 427
@@ -79,6 +82,7 @@ def test_the_reflexion_runs_keep_their_labels(model: str, right: int) -> None:
     assert right / len(rows) == pytest.approx(expected[key]["pass_at_1"])
 
 
+@pytest.mark.slow
 def test_codegen_samples_keep_their_labels() -> None:
     pairs, labels = [], []
     for label, row in zip(rows_of(CODEGEN / "labels.jsonl"), rows_of(CODEGEN / "code_solution.1-82.jsonl"), strict=True):
@@ -97,5 +101,6 @@ def test_codegen_samples_keep_their_labels() -> None:
 
 
 def _name(question: Question) -> str:
-    first = str(question.meta["test_list"][0])
-    return first.split("(")[-2].split()[-1].lstrip("(") if first.count("(") > 1 else first.split()[1].split("(")[0]
+    """The function that the first test calls."""
+    called = re.findall(r"\b([A-Za-z_]\w*)\(", str(question.meta["test_list"][0]))
+    return next(name for name in called if not hasattr(builtins, name) and name != "isclose")

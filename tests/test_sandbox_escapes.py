@@ -22,7 +22,13 @@ SCRIPT = REPO / "tests" / "peers" / "attacks.py"
 SECRET = "tell-nobody-7f3a"
 ORDINARY = 23456
 _IS_ROOT = os.geteuid() == 0
-WAYS = ["as we are", "as an ordinary user", "without namespaces", "as an ordinary user without namespaces"]
+WAYS = {
+    "as we are": "namespaces",
+    "as an ordinary user": "namespaces",
+    "without namespaces": "landlock",
+    "as an ordinary user without namespaces": "landlock",
+    "as an ordinary user in bubblewrap": "bwrap",
+}
 # Not by raising, but by being ended: what must be said of each.
 ENDED = {
     "memory bomb of children": "killed", "endless output": "killed", "endless errors": "killed",
@@ -56,7 +62,9 @@ def attacked(way: str) -> Mapping[str, Any]:
             pytest.skip("no Python 3.11 that an ordinary user can start")
         interpreter = found
         rights = {"user": ORDINARY, "group": ORDINARY, "extra_groups": []}
-    walls = "landlock" if way.endswith("without namespaces") else "namespaces"
+    walls = WAYS[way]
+    if walls == "bwrap" and shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
     done = subprocess.run(
         [interpreter, str(SCRIPT), walls],
         env={**os.environ, "NS_TEST_SECRET": SECRET, "HOME": "/"},

@@ -114,7 +114,7 @@ def _guarded(code: str, name: str, scope: _Scope, *, script: bool) -> dict[str, 
         compiled = compile(code, name, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         _show(error)
-        return {"error": type(error).__name__, "phase": "compile"}
+        return {"error": type(error).__name__, "phase": "compile" if name == "<program>" else "tests do not compile"}
     try:
         exec(compiled, scope)
         if script:

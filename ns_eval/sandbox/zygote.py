@@ -30,6 +30,7 @@ _ALWAYS = (
     "math", "operator", "queue", "random", "re", "statistics", "string", "textwrap", "typing",
 )  # fmt: skip
 _INSIDE = 1000
+_AVALANCHE = 16
 
 Settings = dict[str, Any]  # Any: JSON from the host
 
@@ -182,7 +183,9 @@ def _confined(channel: socket.socket, settings: Settings) -> None:
     kernel.die_with_parent(signal.SIGKILL)
     Path(scratch).mkdir(0o700)
     running = sum(1 for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    _settle(scratch, settings, processes=running + settings["processes"])
+    # This limit counts all processes of the user, other sessions' too, so it only stops an avalanche: the host counts
+    # each session's own.
+    _settle(scratch, settings, processes=running + _AVALANCHE * settings["processes"])
     kernel.drop_capabilities()
     version = landlock.abi()
     if settings["mode"] != "none":

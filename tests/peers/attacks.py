@@ -228,7 +228,7 @@ async def main(walls: str) -> dict[str, object]:
             "HOSTPID": os.getpid(), "PORT": tcp.getsockname()[1], "UDP": udp.getsockname()[1],
             "ABSTRACT": f"\0attacks-{os.getpid()}", "UNIXPATH": f"{folder}/socket", "MARK": MARK,
         }  # fmt: skip
-        config = SandboxConfig(walls=walls, memory_mb=512, preload=[], tmp_mb=32, parallel=4)
+        config = SandboxConfig(walls=walls, memory_mb=512, preload=[], tmp_mb=32, parallel=8)
         async with Sandbox(config) as sandbox:
             names = [name for name in ATTACKS if name not in DISK or walls == "namespaces"]
             done = await asyncio.gather(*(_attack(sandbox, name, values) for name in names))

@@ -1,0 +1,199 @@
+"""Speed of the sandbox, beside a cold `bwrap python` where bubblewrap is installed.
+
+    python -m benchmarks.sandbox
+    python -m benchmarks.sandbox --codegen ../shared/data      # all 8,200 CodeGen programs against their labels
+
+Wall times depend on what else runs: the load is printed, and CPU times stand beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gzip
+import json
+import os
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from math import comb
+from pathlib import Path
+
+from judges.code import CodeJudge
+from ns_eval.config import CodeExecutionConfig
+from ns_eval.records import Generation, Question
+from ns_eval.sandbox import Sandbox, SandboxConfig
+from ns_eval.tools import CodeTags, Settings, rounds
+
+PROGRAM = """
+def has_close(numbers, limit):
+    return any(abs(a - b) < limit for index, a in enumerate(numbers) for b in numbers[:index])
+"""
+TESTS = "assert has_close([1.0, 2.0, 3.9, 4.0], 0.3)\nassert not has_close([1.0, 2.0, 4.0], 0.05)\n"
+PROGRAMS = 100
+SESSIONS = 64
+IN_FLIGHT = 512
+TAGS = CodeTags("<tool_call>\n", "</tool_call>\n", "```output\n", "```\n", "qwen")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--codegen", type=Path, help="the folder that holds model_outputs/ and humaneval/")
+    parser.add_argument("--python", default="", help="the interpreter for the programs")
+    options = parser.parse_args()
+    if options.codegen:
+        asyncio.run(codegen(options.codegen, options.python))
+        return
+    print(f"load {os.getloadavg()[0]:.1f} on {len(os.sched_getaffinity(0))} CPUs")
+    asyncio.run(measured())
+    cold()
+
+
+async def measured() -> None:
+    start = time.perf_counter()
+    async with Sandbox() as sandbox:
+        print(f"{sandbox.walls}\n")
+        first = sandbox.session("first")
+        await first.run("1")
+        line("both zygotes started", 1e3 * (time.perf_counter() - start), "ms")
+        line("a call in a live session", await median_ms(200, lambda _: first.run("x = 1")), "ms", "1")
+        fresh = await median_ms(20, lambda number: sandbox.session(str(number)).run("import numpy, sympy"))
+        line("a fresh session, numpy and sympy loaded", fresh, "ms", "80")
+        one = await median_ms(20, lambda _: sandbox.program(PROGRAM, tests=TESTS))
+        line("a HumanEval program from text to verdict", one, "ms", "25")
+        start, used = time.perf_counter(), cpu_s()
+        await asyncio.gather(*(sandbox.program(PROGRAM, tests=TESTS) for _ in range(PROGRAMS)))
+        line("programs a second", PROGRAMS / (time.perf_counter() - start), "/s")
+        line("CPU of this process for each", 1e3 * (cpu_s() - used) / PROGRAMS, "ms")
+        before = private_mb(sandbox)
+        await asyncio.gather(*(sandbox.session(f"s{number}").run("import numpy") for number in range(SESSIONS)))
+        line("an idle session", (private_mb(sandbox) - before) / SESSIONS, "MB", "20")
+    await beside_a_client()
+
+
+async def beside_a_client() -> None:
+    """How late the event loop is while 512 answers wait for a model and 512 sessions run code for them."""
+
+    async def answer(number: int, sandbox: Sandbox | None) -> Generation:
+        parts = [Generation("<tool_call>\nprint(1)\n", finish_reason="stop"), Generation("done", finish_reason="stop")]
+
+        async def ask(*_: object, **__: object) -> Generation:
+            await asyncio.sleep(0.2)
+            return parts.pop(0)
+
+        if sandbox is None:
+            return (await ask(), await ask())[1]
+        session = sandbox.session(str(number))
+        made = await rounds(ask, session, "Q", Settings(CodeExecutionConfig(), TAGS))
+        await session.close()
+        return made
+
+    async with Sandbox(SandboxConfig(preload=[])) as sandbox:
+        for name, box in (("without code", None), ("with code", sandbox)):
+            lag: list[float] = []
+            ticker = asyncio.create_task(ticking(lag))
+            start, used = time.perf_counter(), cpu_s()
+            await asyncio.gather(*(answer(number, box) for number in range(IN_FLIGHT)))
+            ticker.cancel()
+            late = statistics.quantiles(lag, n=100)[98] if len(lag) > 2 else max(lag)
+            line(f"{IN_FLIGHT} answers {name}", time.perf_counter() - start, "s")
+            line("  the event loop was late, 99th percentile", 1e3 * late, "ms")
+            line("  CPU of this process for each", 1e3 * (cpu_s() - used) / IN_FLIGHT, "ms")
+
+
+async def ticking(lag: list[float]) -> None:
+    while True:
+        start = time.perf_counter()
+        await asyncio.sleep(0.005)
+        lag.append(time.perf_counter() - start - 0.005)
+
+
+def cold() -> None:
+    """What each call costs where nothing is kept: a new wall and a new interpreter."""
+    print()
+    bwrap = shutil.which("bwrap")
+    walls = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"] if bwrap else []
+    if bwrap and os.geteuid() == 0:  # started by root it would be no wall
+        walls = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *walls]
+    interpreter = "/usr/bin/python3" if bwrap else sys.executable
+    for name, code in (("python", "1"), ("python with numpy and sympy", "import numpy, sympy")):
+        taken = []
+        for _ in range(3):
+            start = time.perf_counter()
+            done = subprocess.run([*walls, interpreter, "-c", code], capture_output=True, env={"PATH": os.defpath})
+            taken.append(time.perf_counter() - start)
+        label = f"cold {'bwrap ' if bwrap else ''}{name}"
+        if done.returncode:
+            print(f"{label:<46} not possible: {done.stderr.decode().strip().splitlines()[-1]}")
+        else:
+            line(label, 1e3 * min(taken), "ms")
+
+
+async def codegen(data: Path, python: str) -> None:
+    """The labels and pass@k of 82 tasks x 100 samples."""
+    folder = data / "model_outputs" / "humaneval_codegen16b_n100"
+    upstream = gzip.decompress((data / "humaneval" / "HumanEval.jsonl.gz").read_bytes()).splitlines()
+    tests = {row["task_id"]: row for row in map(json.loads, upstream)}
+    labels = [json.loads(text) for text in (folder / "labels.jsonl").read_text().splitlines()]
+    rows = [json.loads(text) for text in (folder / "code_solution.1-82.jsonl").read_text().splitlines()]
+    passed, start = [], time.perf_counter()
+    async with CodeJudge(sandbox={"python": python}) as judge:
+        for label, row in zip(labels, rows, strict=True):
+            task = tests[label["task_id"]]
+            meta = {"starter_code": row["prompt"], "entry_point": task["entry_point"]}
+            question = Question(task["task_id"], row["prompt"], meta={**meta, "tests": _tests(task)})
+            verdicts = await asyncio.gather(*(judge.graded(question, Generation(text)) for text in row["samples"]))
+            passed.append(sum(verdict.correct is True for verdict in verdicts))
+            for index, (verdict, expected) in enumerate(zip(verdicts, label["passed"], strict=True)):
+                if verdict.correct is not expected:
+                    imports = sorted(set(re.findall(r"^(?:import|from) (\w+)", row["samples"][index], re.MULTILINE)))
+                    print(f"differs: {task['task_id']} sample {index}: {verdict.comment}; it imports {', '.join(imports)}")
+    print(f"{sum(passed)} of {100 * len(passed)} passed, {100 * len(passed) / (time.perf_counter() - start):.0f} programs/s")
+    for k in (1, 2, 5, 10, 50, 100):
+        print(f"pass@{k} {statistics.fmean(1 - comb(100 - right, k) / comb(100, k) for right in passed):.10f}")
+
+
+def _tests(task: dict[str, str]) -> str:
+    return f"{task['test']}\n\ncheck({task['entry_point']})\n"
+
+
+async def median_ms(count: int, work: Callable[[int], Awaitable[object]]) -> float:
+    taken = []
+    for number in range(count):
+        start = time.perf_counter()
+        await work(number)
+        taken.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(taken)
+
+
+def cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def private_mb(sandbox: Sandbox) -> float:
+    """Memory of the zygote's whole tree, shared pages divided among those who share them."""
+    from ns_eval.sandbox.processes import descendants
+
+    assert sandbox.sessions_from.pid is not None
+    total = 0
+    for pid, _ in descendants(sandbox.sessions_from.pid):
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        total += sum(int(number) for number in re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE))
+    return total / 1024
+
+
+def line(name: str, value: float, unit: str, target: str = "") -> None:
+    print(f"{name:<46} {value:9.2f} {unit:<3} {f'(to be at most {target})' if target else ''}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
