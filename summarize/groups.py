@@ -27,7 +27,8 @@ def grouped(tables: Sequence[tuple[str, Table]], level: float) -> list[Table]:
         group = group_of(name)
         if group is not None:
             members.setdefault(group, []).append(table)
-    return [_table(name, own, level) for name, own in members.items() if len(own) > 1]
+    made = [_table(name, own, level) for name, own in members.items() if len(own) > 1]
+    return [table for table in made if table.rows]
 
 
 def _table(name: str, own: Sequence[Table], level: float) -> Table:
