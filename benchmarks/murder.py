@@ -65,9 +65,18 @@ def murder(kind: str, folder: Path, chance: random.Random) -> Outcome:
         until(lambda: not [pid for pid in victims if process_ids.started(pid)], 30, "a killed job left processes behind")
         orphans = tuple(processes_of(run))
         asked = run.asked()
+        forget(run)
         return Outcome(
             kind, code == 0 and run.complete(), asked.total() - len(asked), retries, time.monotonic() - began, orphans
         )
+
+
+def forget(run: Run) -> None:
+    """A job that was requeued although it had finished may still wait for its turn to do nothing."""
+    ids = run.job_ids()
+    subprocess.run(["scancel", *ids], capture_output=True, timeout=60)
+    parents = ",".join({name.partition("_")[0] for name in ids})
+    until(lambda: not slurm("squeue", "-h", "-j", parents).strip(), 60, "Slurm does not let go of a job")
 
 
 def again(run: Run) -> subprocess.Popen[str]:

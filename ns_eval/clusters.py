@@ -1,4 +1,4 @@
-"""Cluster configs: where they are looked up, what they hold, and how their mounts translate paths."""
+"""Cluster configs: where they are looked up, what they hold, and what is refused."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ns_eval.resources import folder
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Forwarded wherever they are set, as the parent does: hubs, trackers and the judges' own services.
 ALWAYS_FORWARDED = ("HF_TOKEN", "OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "NVIDIA_API_KEY", "WANDB_API_KEY")
+_PATHS = ("mounts", "containers", "log_dir", "secrets_file", "python")
 _OF_THE_PARENT = {
     "ssh_tunnel": "nothing is sent over ssh: run `ns` on a login node of that cluster",
     "job_dir": "nothing is copied: logs and specs lie in the run folder (`log_dir` moves the logs)",
@@ -129,7 +130,7 @@ def load(
             raise UsageError(f"{path}: unknown key `{key}`, {suggest(key, _keys())}")
     if values.get("executor") == "none":  # the parent's "here, in this Python"
         values["executor"] = "local"
-    cluster = build(ClusterConfig, values, str(path))
+    cluster = build(ClusterConfig, {key: _filled(key, value, path) for key, value in values.items()}, str(path))
     cluster = dataclasses.replace(
         cluster,
         name=asked,
@@ -174,51 +175,13 @@ def notes(cluster: ClusterConfig) -> list[str]:
     return found
 
 
-def mounts_of(cluster: ClusterConfig) -> list[tuple[str, str]]:
-    """(source, destination) pairs without trailing slashes, the longest destination first."""
-    pairs = []
-    for mount in cluster.mounts:
-        source, colon, destination = os.path.expandvars(mount).partition(":")
-        destination = destination.partition(":")[0]
-        if not colon or not source.startswith("/") or not destination.startswith("/"):
-            raise UsageError(f"{cluster.source}: mounts: `{mount}` is not /source:/destination, both absolute")
-        if re.search(r"\$\{?\w", source):
-            raise UsageError(f"{cluster.source}: mounts: `{mount}`: the variable is not set here")
-        pairs.append((source.rstrip("/"), destination.rstrip("/")))
-    return sorted(pairs, key=lambda pair: len(pair[1]), reverse=True)
-
-
-def at_source(cluster: ClusterConfig, text: str) -> str:
-    """`text` with every path below a mount's destination moved to the mount's source, whole path components only.
-
-    A path is found at the start of the text or behind `=`, `,`, `:`, a quote, a bracket, white space or `file://`.
-    """
-    pairs = {destination: source for source, destination in mounts_of(cluster) if destination}
-    if not pairs:
-        return text
-    known = "|".join(re.escape(destination) for destination in pairs)
-    pattern = rf"(?:(?<=[=,:\"'\[\{{(\s])|^|(?<=file://))(?P<path>{known})(?=$|[/,:\"'\]\}})\s])"
-    return re.sub(pattern, lambda match: pairs[match["path"]], text)
-
-
-def translate(cluster: ClusterConfig, words: Sequence[str]) -> tuple[list[str], str | None]:
-    """The words of a command line at the mounts' sources, and one sentence for people where that changed any."""
-    moved = [at_source(cluster, word) for word in words]
-    if moved == list(words):
-        return moved, None
-    used = [f"{there} is {here}" for here, there in mounts_of(cluster) if any(there in word for word in words)]
-    return moved, f"paths below mounts are used at their source: {', '.join(used)} ({cluster.source})"
-
-
-def of_words(words: Sequence[str]) -> ClusterConfig:
-    """The cluster that a command line names, before anything else of it is read; for `translate`."""
-    found: dict[str, str] = {}
-    for number, word in enumerate(words):
-        key, equals, value = word.lstrip("-+").partition("=")
-        key = key.replace("-", "_")
-        if key in ("cluster", "config_dir"):
-            found[key] = value if equals else next(iter(words[number + 1 :]), "")
-    return load(found.get("cluster"), found.get("config_dir"))
+def mount_pair(mount: str, where: str) -> tuple[str, str]:
+    """(source, destination) of one mount, without trailing slashes; a third part, such as `ro`, is left out."""
+    source, colon, destination = mount.partition(":")
+    destination = destination.partition(":")[0]
+    if not colon or not source.startswith("/") or not destination.startswith("/"):
+        raise UsageError(f"{where}: mounts: `{mount}` is not /source:/destination, both absolute")
+    return source.rstrip("/"), destination.rstrip("/")
 
 
 def environment(cluster: ClusterConfig, also: Sequence[str] = (), here: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -262,6 +225,29 @@ def minutes(limit: str) -> int:
     return max(1, math.ceil(seconds / 60))
 
 
+def _filled(key: str, value: Any, path: Path) -> Any:
+    """A value with `$VAR`, `${VAR}` and the parent's `{VAR}` filled in where it is a path; elsewhere they are the shell's.
+
+    What is left is escaped, since OmegaConf would take `${…}` for a reference to another key.
+    """
+    if isinstance(value, list):
+        return [_filled(key, item, path) for item in value]
+    if isinstance(value, dict):
+        return {name: _filled(key, item, path) for name, item in value.items()}
+    if not isinstance(value, str):
+        return value
+
+    def variable(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in os.environ:
+            raise UsageError(f"{path}: {key}: `{value}`: ${name} is not set here", hint=f"export {name}=…")
+        return os.environ[name]
+
+    if key in _PATHS:
+        value = re.sub(r"\$?\{(\w+)\}|\$(\w+)", variable, value)
+    return value.replace("${", "\\${")
+
+
 def _keys() -> list[str]:
     return [item.name for item in dataclasses.fields(ClusterConfig) if item.name not in ("name", "source")]
 
@@ -274,7 +260,8 @@ def _check(cluster: ClusterConfig) -> None:
             raise UsageError(
                 f"{where}: {key}: `{getattr(cluster, key)}`, {suggest(getattr(cluster, key), filter(None, known))}"
             )
-    mounts_of(cluster)
+    for mount in cluster.mounts:
+        mount_pair(mount, where)
     for limit in (*cluster.timeouts.values(), cluster.default_timeout, *filter(None, [cluster.time_min])):
         minutes(limit)
     for key in ("gpus", "slots", "cpus"):

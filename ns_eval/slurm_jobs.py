@@ -19,6 +19,7 @@ from ns_eval.clusters import ClusterConfig
 from ns_eval.errors import JobError, UsageError
 from ns_eval.job_files import Submitted
 from ns_eval.jobs import JobSpec, SpecFile, write_environment, write_spec
+from ns_eval.mounts import mounts_of
 from ns_eval.slurm_queue import Watch
 
 # (specs, folder, python, submitit's parameters, environment of sbatch) -> job ids
@@ -148,7 +149,7 @@ def in_container(
     image = cluster.containers.get(name)
     if image is None:
         return (shlex.quote(cluster.python) if cluster.python else shlex.quote(sys.executable)), []
-    pairs = [*clusters.mounts_of(cluster), *((source, source) for source, _ in clusters.mounts_of(cluster))]
+    pairs = [*mounts_of(cluster), *((source, source) for source, _ in mounts_of(cluster))]
     pairs += [(str(path), str(path)) for path in mounted]
     mounts = ",".join(dict.fromkeys(f"{source}:{destination}" for source, destination in pairs))
     python = cluster.python or "python3"
