@@ -110,7 +110,7 @@ def _at_mounts(schema: type, words: list[str]) -> list[str]:
 
     if "cluster" not in field_types(schema):
         return words
-    from ns_eval.clusters import of_words, translate
+    from ns_eval.mounts import of_words, translate
 
     moved, note = translate(of_words(words), words)
     if note:
