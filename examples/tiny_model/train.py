@@ -1,7 +1,7 @@
 """Trains the tiny model from nothing: a tokenizer, then 1.8 M parameters on made-up word problems.
 
     python train.py OUT                  2,100 steps, 100,800 problems: 55 minutes of one CPU core, half of that on two
-    python train.py OUT --steps=100      three minutes, to see it work
+    python train.py OUT --steps=100      two and a half minutes, to see it work; 500 steps are not enough to calculate
 
 OUT becomes a Hugging Face checkpoint in bfloat16; `to_gguf.py` makes the GGUF file of it. Same seed, same draws; the
 weights differ in their last digits from machine to machine, as sums in another order do.
