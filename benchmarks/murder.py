@@ -25,7 +25,7 @@ from ns_eval import process_ids
 from tests.cluster.slurm import Run, config, occupy_all_nodes, slurm, start_again_now, until
 
 _SLOTS = 8
-_TMPFS = "size=16m"
+_TMPFS = "size=32m"
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def murder(kind: str, folder: Path, chance: random.Random) -> Outcome:
         launcher = run.start()
         moment = chance.randint(1, 40)
         until(lambda: run.answered() >= moment or launcher.poll() is not None, what="the run did not begin")
+        assert launcher.poll() is None, f"it ended before it could be killed: {launcher.communicate()}"
         victims = processes_of(run)
         KINDS[kind](run, chance)
         retries = 0

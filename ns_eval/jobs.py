@@ -133,8 +133,11 @@ def _enter(found: SpecFile) -> None:
     logging.getLogger("submitit").propagate = False
     if found.environment is not None:
         os.environ.update(read_environment(found.environment, found.variables))
-    # On Slurm a TERM also comes before a preemption: ending early would make it a failure instead of a new start.
-    if not _on_slurm():
+    if _on_slurm():
+        # A TERM also comes before a preemption: ending early would make it a failure instead of a new start, so submitit's
+        # handler stays. A dead slurmstepd takes nothing with it, and Slurm may start the job elsewhere: two would write.
+        process_ids.die_with_parent()
+    else:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     if read_state(found.output_dir, found.job.name).idle >= _IDLE_STARTS:
         raise JobError(f"it was ended {_IDLE_STARTS} times without one new sample", hint="ns logs OUT shows by what")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import logging
 import os
@@ -10,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ns_eval import job_files, local_scheduler, slurm_jobs
+from ns_eval import job_files, local_scheduler, process_ids, slurm_jobs
 from ns_eval.clusters import ClusterConfig
 from ns_eval.errors import DataError, JobError, NsError, ServerError, UsageError
 from ns_eval.job_files import Submitted, Table
@@ -26,7 +25,6 @@ from ns_eval.watching import Watching
 logger = logging.getLogger(__name__)
 
 _LOOK_S = 0.1
-_PR_SET_PDEATHSIG = 1
 # submitit judges "timed out" by the clock alone and counts down; `Job.checkpoint` knows better, so its count never ends.
 _FOR_EVER = 10**6
 _OF_CODE: dict[int | None, type[NsError]] = {kind.exit_code: kind for kind in (UsageError, DataError, ServerError, JobError)}
@@ -206,7 +204,7 @@ def _start_here(
             env={**os.environ, **values, **environment},
             start_new_session=True,
             pass_fds=inherited,
-            preexec_fn=_dies_with_this_process(),
+            preexec_fn=process_ids.tied_to(os.getpid()),
         )
 
 
@@ -253,20 +251,6 @@ def _keep_behind(output_dir: Path) -> None:
         if keeper.poll() is not None:
             raise JobError(f"the scheduler ended at once{_quoted(log)}\nlog: {log}")
         time.sleep(0.02)
-
-
-def _dies_with_this_process() -> Callable[[], None] | None:
-    """What a child runs before its program starts; prepared here, because little is safe between fork and exec."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl, parent = ctypes.CDLL(None, use_errno=True).prctl, os.getpid()
-
-    def tie() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return tie
 
 
 @contextmanager

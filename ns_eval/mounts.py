@@ -1,4 +1,4 @@
-"""Paths that were written for a container: `/workspace/x` is read and written at the source of the mount, on every machine."""
+"""Paths that were written for a container: `/workspace/x` is read and written at the source of its mount, everywhere."""
 
 from __future__ import annotations
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 # Inherited by everything a job starts, whatever sessions it makes: the mark by which its processes are found again.
 MARK = "NS_EVAL_JOB"
 _PROC = Path("/proc")
+_PR_SET_PDEATHSIG = 1
 
 
 def started(pid: int) -> str | None:
@@ -53,3 +57,24 @@ def end_marked(mark: str, within_s: float = 10.0) -> list[int]:
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
     return left
+
+
+def die_with_parent(parent: int | None = None) -> None:
+    """Lets the kernel kill this process when its parent dies; at once where that was `parent` and is dead already."""
+    tie = tied_to(os.getppid() if parent is None else parent)
+    if tie is not None:
+        tie()
+
+
+def tied_to(parent: int) -> Callable[[], None] | None:
+    """What a child runs to that end between fork and exec, prepared beforehand, because little is safe there."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def tie() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return tie
