@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ns_eval import adapters
@@ -20,11 +20,21 @@ from ns_eval.sockets import free_port
 from ns_eval.trtllm_lora import write_options
 
 
-def engine_commands(
-    server: ServerConfig, name: str, path: str, port: int, *, folder: Path = Path(), chat: bool = True
-) -> list[list[str]]:
-    """One argument list a node, the leader's first; a single one where MPI starts the others. What an engine wants to read
-    from a file is written into `folder`.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is to be served: the weights at `path` under `name`, asked by chat or by text. What an engine wants to read from
+    a file is written into `folder`.
+    """
+
+    name: str
+    path: str
+    port: int
+    folder: Path
+    chat: bool = True
+
+
+def engine_commands(server: ServerConfig, start: Start) -> list[list[str]]:
+    """One argument list a node, the leader's first; a single one where MPI starts the others.
 
     Raises:
         ServerError: too few GPUs or too little memory; several nodes without a Slurm job that holds them.
@@ -32,16 +42,16 @@ def engine_commands(
     """
     if "{entrypoint}" in server.argv and not server.entrypoint:
         raise UsageError(f"server type `{server.name}` needs a command", hint='--server_entrypoint="python serve.py"')
-    checkpoint = check_model(server, path, chat=chat)
+    checkpoint = check_model(server, start.path, chat=start.chat)
     if server.gpus:
         check_gpus(server.gpus, checkpoint, server.nodes)
     values = {
-        "model": path,
-        "name": name,
-        "port": port,
+        "model": start.path,
+        "name": start.name,
+        "port": start.port,
         **_settings(server),
-        **_converted(server, path),
-        **_adapters(server, checkpoint, folder),
+        **_converted(server, start.path),
+        **_adapters(server, checkpoint, start.folder),
     }
     more = [server.adapter_args] if server.adapters else []
     if server.nodes == 1:

@@ -6,6 +6,7 @@ Format: https://github.com/ggml-org/ggml/blob/7bffd79/docs/gguf.md
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,17 +28,19 @@ def gguf_metadata(path: Path) -> dict[str, Json]:
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
                 raise DataError(f"{path} is no GGUF file", hint="give a .gguf file, or a folder to --server_type=vllm")
-            _, _, count = struct.unpack("<IQQ", file.read(20))
-            found = {}
-            for _ in range(count):
-                key, value = _string(file), _value(file, _number(file, "<I"))
-                if value is not None:
-                    found[key] = value
-            return found
+            return dict(_pairs(file))
     except (struct.error, UnicodeDecodeError) as error:
         raise DataError(f"{path} is cut off or damaged within its header", hint="copy or download it again") from error
     except OSError as error:
         raise DataError(f"cannot read the model {path}: {error.strerror}") from error
+
+
+def _pairs(file: BinaryIO) -> Iterator[tuple[str, Json]]:
+    _, _, count = struct.unpack("<IQQ", file.read(20))
+    for _ in range(count):
+        key, value = _string(file), _value(file, _number(file, "<I"))
+        if value is not None:
+            yield key, value
 
 
 def gguf_context(path: Path) -> int | None:

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 # A forked worker of the owner may hold the pipe open after the owner's death, so the parent's id is looked at as well.
 _LOOK_S = 0.5
@@ -72,16 +73,15 @@ def _end_orphans() -> None:
         except ChildProcessError:
             return
         if not found:
-            for pid in _children():
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+            _kill_children()
             time.sleep(0.01)
 
 
-def _children() -> list[int]:
-    with contextlib.suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children") as listed:  # noqa: PTH123
-        return [int(pid) for pid in listed.read().split()]
-    return []
+def _kill_children() -> None:
+    listed = Path(f"/proc/self/task/{os.getpid()}/children")
+    for pid in listed.read_text().split() if listed.exists() else ():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

@@ -35,6 +35,7 @@ def main() -> int:
     params.n_gpu_layers = options.gpu_layers
     params.fit_params = options.gpu_layers == -1
     params.verbosity = 1  # errors; with warnings it writes two lines a request
+    params.cache_ram_mib = 0  # else up to 8 GiB of old prompts; each slot still keeps its own
     params.warmup = False
     params.ui = False
     if options.threads is not None:

@@ -14,7 +14,7 @@ from ns_eval.config import ServerConfig
 from ns_eval.embedded import embedded
 from ns_eval.endpoint import Endpoint, endpoint_of
 from ns_eval.engine import Engine
-from ns_eval.engine_commands import engine_commands
+from ns_eval.engine_commands import Start, engine_commands
 from ns_eval.errors import ServerError, UsageError
 from ns_eval.server_info import ServerInfo, probe
 from ns_eval.sockets import free_port, local_url
@@ -64,7 +64,7 @@ async def serving(
     port = server.port or free_port(server.host)
     name = server.served_name.format(name=model, folder=Path(path).name)
     endpoint = endpoint_of(server, local_url(server.host, port), name)
-    commands = engine_commands(server, name, path, port, folder=log_file.parent, chat=chat)
+    commands = engine_commands(server, Start(name, path, port, log_file.parent, chat))
     engine = Engine(server, commands, endpoint, log_file, chat=chat)
     info = await engine.start()
     try:

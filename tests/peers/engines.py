@@ -159,9 +159,10 @@ def handler(engine: Engine) -> type[BaseHTTPRequestHandler]:
                 time.sleep(600)
             if self.path == "/v1/models":
                 ids = [{"id": name, "object": "model", "max_model_len": CONTEXT} for name in engine.names]
+                shown = [] if engine.kind == "trtllm" else engine.adapters
                 self.say(
                     200,
-                    {"object": "list", "data": ids + [{"id": name, "parent": engine.names[0]} for name in engine.adapters]},
+                    {"object": "list", "data": ids + [{"id": name, "parent": engine.names[0]} for name in shown]},
                 )
             else:
                 self.say(200 if self.path == "/health" else 404, {})
