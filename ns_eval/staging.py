@@ -225,6 +225,7 @@ def _resumed(folder: Path, fingerprint: str) -> dict[str, Json]:
         with contextlib.suppress(DataError):
             written = json_object(progress)
             if written.get("fingerprint") == fingerprint:
+                _sweep(folder)
                 return dict(written["done"])
     if progress.is_file():
         log.warning("%s is left of another conversion: it is removed", folder)
@@ -236,6 +237,13 @@ def _resumed(folder: Path, fingerprint: str) -> dict[str, Json]:
     return {}
 
 
+def _sweep(folder: Path) -> None:
+    """Removes the half-written files of a try that was killed: ours, and those of the safetensors library."""
+    for pattern in ("*.partial", ".tmp*"):
+        for file in folder.rglob(pattern):
+            file.unlink(missing_ok=True)
+
+
 def _publish(building: Building, manifest: Mapping[str, Json]) -> None:
     folder, output = building.partial, building.output
     for scratch in building.scratch:
@@ -244,9 +252,11 @@ def _publish(building: Building, manifest: Mapping[str, Json]) -> None:
     mask = os.umask(0)
     os.umask(mask)
     for file in folder.rglob("*"):
-        # The safetensors library makes its files readable for their owner alone.
         if file.is_file() and file.stat().st_nlink == 1:
+            # The safetensors library makes its files readable for their owner alone.
             file.chmod(0o666 & ~mask)
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
     if building.product is not None:
         _write_json(_manifest_beside(output), manifest)
         building.product.replace(output)
