@@ -42,6 +42,7 @@ def pass_hat_k(n: int, c: int | Integers) -> Floats:
     return none_of_k(n, n - np.asarray(c, dtype=np.int64))
 
 
+@functools.lru_cache(maxsize=256)
 def at_least_of_k(n: int, c: int) -> Floats:
     """P(at least i of k are right), shape (n+1, n+2), indexed [k, i]: the hypergeometric upper tail."""
     # One sample more at a time: k right ones grow to k+1 with probability (c - right)/(n - k).

@@ -7,14 +7,16 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ns_eval.config import load_yaml
 from ns_eval.resources import conf_file
 from ns_eval.scores import Same
-from ns_eval.workers import CallFailed, Limits, Pool
+
+if TYPE_CHECKING:
+    from ns_eval.workers import Pool
 
 _log = logging.getLogger(__name__)
 # Two canonical answers of this form are equal only where they are the same text: no judge needs to be started for them.
@@ -33,6 +35,9 @@ def judged_equality(folder: Path) -> Iterator[Same]:
     def same(a: str, b: str) -> bool:
         if a == b or (_PLAIN.fullmatch(a) and _PLAIN.fullmatch(b)):
             return a == b
+        # Imported here: a summary of a table that is there starts no process.
+        from ns_eval.workers import CallFailed, Limits, Pool
+
         if not pools:
             pools.append(Pool(_spec(folder), "same", Limits(workers=1)))
         try:

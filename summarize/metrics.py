@@ -11,7 +11,7 @@ from summarize.at_k import g_pass_at_k, mean_g_pass_at_k, pass_hat_k
 from summarize.coverage import Coverage
 from summarize.definitions import DEFINITIONS
 from summarize.intervals import standard_error
-from summarize.questions import Floats, PerQuestion
+from summarize.questions import Floats, Integers, PerQuestion
 from summarize.tables import Cell, Row, Table
 
 Number: TypeAlias = float | int | None
@@ -66,14 +66,31 @@ def _every_k(table: Table) -> Metrics:
         if not score.startswith("score_"):
             curves |= _graded_passes(item)
         for mode, values in curves.items():
-            for k in range(2 if mode == "majority@{}" else 1, values.shape[1]):
-                known = ~np.isnan(values[:, k])
-                if not known.any():
-                    continue
-                groups = None if table.clusters is None else table.clusters[known]
-                at = found.setdefault(mode.format(k), {"num_entries": int(known.sum())})
-                at |= {score: float(values[known, k].mean()), f"{score}_se": standard_error(values[known, k], groups)}
+            first = 2 if mode == "majority@{}" else 1
+            for k, (count, mean, error) in enumerate(zip(*_columns(values, table.clusters), strict=True)):
+                if k >= first and count:
+                    numbers = {
+                        "num_entries": int(count),
+                        score: float(mean),
+                        f"{score}_se": None if np.isnan(error) else error,
+                    }
+                    found.setdefault(mode.format(k), {}).update(numbers)
     return dict(found)
+
+
+def _columns(values: Floats, clusters: Integers | None) -> tuple[Integers, Floats, list[float]]:
+    """Of each k: how many questions have a value, their mean, its standard error (NaN: not estimable)."""
+    counts = np.sum(~np.isnan(values), axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.nansum(values, axis=0) / counts
+        gaps = np.nansum((values - means) ** 2, axis=0)
+        errors = np.where(counts > 1, np.sqrt(gaps / (counts - 1) / counts), np.nan).tolist()
+    if clusters is not None:
+        for k in range(values.shape[1]):
+            known = ~np.isnan(values[:, k])
+            error = standard_error(values[known, k], clusters[known])
+            errors[k] = np.nan if error is None else error
+    return counts, means, errors
 
 
 def _graded_passes(item: PerQuestion) -> dict[str, Floats]:

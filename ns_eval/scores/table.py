@@ -148,13 +148,13 @@ def table(rows: Iterable[Row], same: Same | None = None) -> pa.Table:
         ordered += group
         classes += answer_classes([item.answer for item in group], same)
     columns = {
-        "question_id": column([item.question_id for item in ordered], pa.string()),
-        "question_hash": column([item.question_hash for item in ordered], pa.string()),
-        "subset": column([item.subset for item in ordered], pa.string()),
-        "cluster": column([item.cluster for item in ordered], pa.string()),
+        "question_id": category([item.question_id for item in ordered]),
+        "question_hash": category([item.question_hash for item in ordered]),
+        "subset": category([item.subset for item in ordered]),
+        "cluster": category([item.cluster for item in ordered]),
         "seed": column([item.seed for item in ordered], pa.int64()),
         "status": category([item.status for item in ordered]),
-        "answer": column([item.answer for item in ordered], pa.string()),
+        "answer": category([item.answer for item in ordered]),
         "answer_class": column(classes, pa.int32()),
         **_open_columns(ordered),
         "prompt_tokens": column([item.prompt_tokens for item in ordered], pa.int64()),
