@@ -36,6 +36,7 @@ class MTBenchJudge:
     name = "mt_bench"
     part_columns: tuple[str, ...] = ("mt_bench_judgement_1", "mt_bench_judgement_2")
     response_format: Mapping[str, Json] | None = None
+    scale = (_SCALE.minimum, _SCALE.maximum)
 
     def __init__(
         self,

@@ -32,6 +32,7 @@ class PairwiseJudge:
     # NeMo-Skills' names of the two orders, as its arena-hard files have them.
     part_columns: tuple[str, ...] = ("judgement-gen-base", "judgement-base-gen")
     response_format: Mapping[str, Json] | None = None
+    scale = (0.0, 1.0)
 
     def __init__(self, prompt: str | Mapping[str, Any] = "judge/pairwise", **repeats: Any) -> None:
         self._prompt = asking.resolved(prompt)

@@ -53,6 +53,9 @@ def row_columns(judge: Recorded, verdict: Verdict, call: Call | None) -> dict[st
         "prompt_hash": judge.prompt_hash,
         "settings": dict(judge.settings()),
     }
+    scale = getattr(judge, "scale", None)
+    if scale is not None:
+        kept["scale"] = list(scale)
     if call is not None:
         kept |= _call_columns(call)
     return {**dict(zip(judge.part_columns, texts, strict=True)), "judging": {judge.name: kept}}

@@ -44,6 +44,7 @@ class RubricJudge:
         self._prompt = asking.resolved(prompt)
         self._names = [criterion.name for criterion in self.rubric.criteria]
         self._scale = Scale(self.rubric.scale.minimum, self.rubric.scale.maximum)
+        self.scale = (self._scale.minimum, self._scale.maximum)
         self._repeats = build(RepeatOptions, repeats, f"judge {name}")
         self.prompt_hash = asking.prompt_hash([self._prompt], plain_rubric(self.rubric))
         self.response_format: Mapping[str, Json] = schema_of(self.rubric)

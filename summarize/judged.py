@@ -36,6 +36,7 @@ class _Judging(msgspec.Struct):
     prompt_hash: str = ""
     key: str | None = None
     shown_characters: int | None = None
+    scale: tuple[float, float] | None = None
     repeats: list[_Verdict] = msgspec.field(default_factory=list)
 
 
@@ -57,7 +58,8 @@ class _Line(msgspec.Struct):
 class Judged:
     """One sample. `value` and `reference` are 1 and 0 for right and wrong, or ratings; None is missing.
 
-    `source` is model where the judge was asked, else why not; `repeats` are the values of independent replies.
+    `source` is model where the judge was asked, else why not; `repeats` are the values of independent replies; `scale` holds
+    the ends of a rating's scale, None for yes and no.
     """
 
     question: str
@@ -68,6 +70,7 @@ class Judged:
     source: str = "model"
     status: str = "ok"
     scores: Mapping[str, float] = field(default_factory=dict)
+    scale: tuple[float, float] | None = None
     length: int | None = None
     key: str | None = None
     repeats: tuple[float | None, ...] = ()
@@ -169,6 +172,7 @@ def _judged(line: _Line, number: int, seed: int | None, judge: str) -> Judged | 
         source=judging.source,
         status=judging.status or ("ok" if value is not None else "unparsed"),
         scores=verdict.scores,
+        scale=judging.scale,
         length=judging.shown_characters,
         key=judging.key,
         repeats=tuple(_value(repeat) for repeat in judging.repeats),

@@ -118,10 +118,11 @@ class Reliability:
 
 
 def reliability(rows: Sequence[Judged], *, model: str = "", scale: Interval | None = None, seed: int = 0) -> Reliability:
-    """Everything that can be said of these samples. `model` is the judged one; `scale` that of ratings, if it is no yes/no.
+    """Everything that can be said of these samples. `model` is the judged one; `scale` that of ratings where no row has it.
 
     A part for which the data is missing is None: no repeats, no pairs, no reference.
     """
+    scale = next((row.scale for row in rows if row.scale is not None), scale)
     known = [row for row in rows if row.value is not None]
     asked = [row for row in known if row.asked]
     binary = scale is None and all(row.value in (0.0, 1.0) for row in known)

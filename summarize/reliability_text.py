@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from summarize.agreement import Interval
-from summarize.judged import Judged
-from summarize.reliability import Agreement, Reliability
+from summarize.judged import Judged, labelled, read_judged, read_labels
+from summarize.reliability import Agreement, Reliability, disagreements, reliability
 
 _REFERENCES = {"symbolic": "the symbolic verdict", "label": "human labels"}
+
+
+def report(folder: Path, *, judge: str = "judge", model: str = "", labels: Path | None = None) -> list[str]:
+    """What is printed below a judged benchmark's table. `model` is the judged one, `labels` a file of human labels.
+
+    Raises:
+        DataError: no verdict of that judge in the folder, a broken line, or labels of other samples.
+    """
+    return describe(reliability(_read(folder, judge, labels), model=model))
+
+
+def report_disagreements(folder: Path, *, judge: str = "judge", labels: Path | None = None, most: int = 20) -> str:
+    """The samples to read, `most` of them.
+
+    Raises:
+        DataError: see `report`.
+    """
+    return describe_disagreements(disagreements(_read(folder, judge, labels)), most)
+
+
+def _read(folder: Path, judge: str, labels: Path | None) -> list[Judged]:
+    rows = read_judged(folder, judge)
+    return rows if labels is None else labelled(rows, read_labels(labels))
 
 
 def describe(found: Reliability) -> list[str]:
@@ -73,7 +97,7 @@ def _counts(found: Reliability) -> Iterator[str]:
     )
     if found.missing:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(found.reasons.items()))
-        bounds = "" if found.bounds is None else f"; score between {_range(found.bounds)} by how they would have been judged"
+        bounds = "" if found.bounds is None else f"; score {_range(found.bounds)}, if all were wrong to if all were right"
         yield f"missing: {found.missing} ({reasons}){bounds}"
 
 

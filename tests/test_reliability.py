@@ -253,7 +253,7 @@ def test_missing_judgements_give_bounds_and_above_two_percent_no_headline() -> N
     found = reliability(judged([1.0] * 60 + [0.0] * 37 + [None] * 3, status="unparsed"))
     assert found.bounds == (0.60, 0.63)
     assert not found.headline and "above 2%" in found.warnings[-1]
-    assert "missing: 3 (3 unparsed); score between 0.6000 to 0.6300" in "\n".join(describe(found))
+    assert "missing: 3 (3 unparsed); score 0.6000 to 0.6300" in "\n".join(describe(found))
     assert reliability(judged([1.0] * 98 + [None] * 2)).headline
 
 

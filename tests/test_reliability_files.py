@@ -16,6 +16,7 @@ from ns_eval.errors import DataError
 from ns_eval.records import Generation, Json, Question, Sample, Verdict, sample_row, write_jsonl
 from summarize.judged import ANY, Judged, labelled, read_judged, read_labels
 from summarize.reliability import reliability
+from summarize.reliability_text import report, report_disagreements
 from tests.paths import SHARED, needs_shared
 
 SYMBOLIC = SymbolicJudge()
@@ -81,8 +82,8 @@ def test_ratings_are_read_by_their_overall_score(tmp_path: Path) -> None:
     columns = row_columns(judge, verdict, Call("m", "k", (reply,), judge.shown(question)))
     write_jsonl(tmp_path / "output.jsonl", [judged_row(sample_row(done), columns)])
     rows = read_judged(tmp_path, "rubric")
-    assert [(row.value, row.seed, row.length) for row in rows] == [(4.0, None, 3)]
-    assert reliability(rows, scale=(1, 5)).score == 4.0
+    assert [(row.value, row.seed, row.length, row.scale) for row in rows] == [(4.0, None, 3, (1.0, 5.0))]
+    assert reliability(rows).score == 4.0 and reliability(rows).agreements == ()
 
 
 @needs_shared
@@ -119,6 +120,18 @@ def test_a_folder_without_verdicts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "output.jsonl").write_text("{broken\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"output\.jsonl:1"):
         read_judged(tmp_path)
+
+
+def test_the_report_of_a_folder_names_what_a_reader_must_know(tmp_path: Path) -> None:
+    judge_run(tmp_path / "judged", ["2", "2.0", "3", "5", "7"], REPLIES)
+    labels = labels_file(tmp_path, {"id": "q3", "label": "no"}, {"id": "q2", "label": "no"})
+    lines = report(tmp_path / "judged", model="judge-1b", labels=labels)
+    assert lines[0] == "judged by the model: 4 of 10 samples; without a call: 4 (2 identical, 2 symbolic)"
+    assert lines[1].startswith("missing: 2 (2 unparsed); score 0.6000 to 0.8000")
+    assert any(line.startswith("against human labels: agreement 50.00% (2 of 4)") for line in lines)
+    assert lines[-1] == "! 2 of 10 judgements are missing: above 2% the score is no headline"
+    text = report_disagreements(tmp_path / "judged", labels=labels)
+    assert text.startswith("q3 seed 0: judge 1, label 0\n  problem    Problem 3\n  expected   2\n  predicted  5")
 
 
 def labels_file(tmp_path: Path, *rows: dict[str, Json]) -> Path:
