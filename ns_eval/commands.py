@@ -9,6 +9,7 @@ from pathlib import Path
 from ns_eval import clusters, generate_plan, generation, launch, manifest, models, plan, rundir
 from ns_eval.clusters import ClusterConfig
 from ns_eval.config import build
+from ns_eval.errors import UsageError
 from ns_eval.generation import Backend, Share
 from ns_eval.job_files import logs_dir, progress_path
 from ns_eval.jobs import JobSpec
@@ -82,7 +83,7 @@ def _judge(config: GenerateConfig) -> int:
         print(f"{config.model} on {config.server_type} judges {seeds}\noutput  {asked.folder}")
         return 0
     identity = models.identity(models.weights(config.model))
-    asked.folder.mkdir(parents=True, exist_ok=True)
+    _make(asked.folder)
     generate_plan.expect_calls(asked, identity, force=config.force)
     manifest.begin(asked.folder, dataclasses.asdict(config), {}, identity)
     _say(f"{config.model} on {config.server_type} judges {seeds}")
@@ -113,7 +114,7 @@ def _num_jobs(config: EvalConfig, cluster: ClusterConfig) -> int:
 
 def _prepare(config: AskConfig, found: Plan) -> None:
     """The run folder as the jobs will find it: what is expected in each benchmark's folder, and this command's record."""
-    found.output_dir.mkdir(parents=True, exist_ok=True)
+    _make(found.output_dir)
     for run in found.runs:
         if config.rerun_done:
             rundir.set_aside(run.folder)
@@ -123,6 +124,13 @@ def _prepare(config: AskConfig, found: Plan) -> None:
         run.name: {"split": run.split, "questions": run.fingerprint, "seeds": list(run.seeds)} for run in found.runs
     }
     manifest.begin(found.output_dir, dataclasses.asdict(config), benchmarks, models.identity(found.model))
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--output_dir={folder} cannot be made: {error.strerror}") from error
 
 
 def _jobs(config: EvalConfig, found: Plan) -> list[JobSpec]:
