@@ -58,7 +58,7 @@ class CodeTags:
         known = "openmath-instruct, qwen-instruct, llama3-instruct"
         if template is None:
             raise UsageError(
-                "++code_execution=true needs to know how the model marks its code", hint=f"++prompt_template=… ({known})"
+                "++code_execution=true needs to know how the model marks its code", f"++prompt_template=… ({known})"
             )
         tags = cls(
             template.code_begin, template.code_end, template.code_output_begin, template.code_output_end,
@@ -108,9 +108,7 @@ def executions_allowed(config: CodeExecutionConfig, in_prompt: int | None) -> in
     return in_prompt
 
 
-async def rounds(
-    ask: Ask, session: CodeSession, prompt: str | Sequence[Message], settings: Settings, *, seed_meta: Message | None = None
-) -> Generation:
+async def rounds(ask: Ask, session: CodeSession, prompt: str | Sequence[Message], settings: Settings) -> Generation:
     """One answer with its code run between its parts. The text holds the outputs as the model saw them.
 
     `meta["code"]` records the rounds, seconds, timeouts and the transcript of each execution. A request or a sandbox
@@ -118,7 +116,7 @@ async def rounds(
     """
     tags = settings.tags
     assert tags is not None, "rounds() needs code tags; native_rounds() does without"
-    answer = _Answer(settings.limit_tokens, dict(seed_meta or {}))
+    answer = _Answer(settings.limit_tokens)
     stop = (*settings.stop, tags.stop)
     most = settings.code.max_code_executions
     for _ in range(most + 1 + _OTHER_STOPS):
@@ -151,7 +149,7 @@ async def native_rounds(ask: Ask, session: CodeSession, prompt: Sequence[Message
 
     A call that cannot be read, or of another tool, is answered with the reason, so that the model can correct itself.
     """
-    answer = _Answer(settings.limit_tokens, {})
+    answer = _Answer(settings.limit_tokens)
     messages = [*prompt]
     for index in range(settings.code.max_code_executions + 1):
         part = await ask(messages, stop=settings.stop, max_tokens=answer.left_tokens)
@@ -199,7 +197,8 @@ def code_to_run(text: str, tags: CodeTags) -> str | None:
 def shown(execution: Execution, tags: CodeTags, config: CodeExecutionConfig, remaining: int) -> str:
     """What the model sees of an execution."""
     most = config.max_code_output_characters
-    stdout, stderr = (_lines(clip(text.strip("\n"), most)) for text in (execution.stdout, execution.stderr))
+    cut = (clip(text.strip("\n"), most) for text in (execution.stdout, execution.stderr))
+    stdout, stderr = (f"{text}\n" if text else "" for text in cut)
     left = ""
     if config.add_remaining_code_executions:
         sentence = config.remaining_sentence if remaining else config.exhausted_sentence
@@ -218,7 +217,6 @@ class _Answer:
     """What has been written, run and used so far."""
 
     left_tokens: int | None
-    meta: dict[str, Json]
     text: str = ""
     not_run: bool = False
     parts: list[Generation] = field(default_factory=list)
@@ -260,7 +258,7 @@ class _Answer:
             seconds=sum(part.seconds for part in self.parts) + self._code_seconds(),
             started=first.started,
             attempts=max(part.attempts for part in self.parts),
-            meta={**last.meta, **self.meta, **meta, "code": self._summary()},
+            meta={**last.meta, **meta, "code": self._summary()},
         )
 
     def failed(self, reason: str) -> Generation:
@@ -299,10 +297,6 @@ def _continued(prompt: str | Sequence[Message], text: str) -> str | Sequence[Mes
     if isinstance(prompt, str):
         return prompt + text
     return [*prompt, {"role": "assistant", "content": text}, _CONTINUE] if text else prompt
-
-
-def _lines(text: str) -> str:
-    return f"{text}\n" if text else ""
 
 
 def _without_fence(code: str) -> str:

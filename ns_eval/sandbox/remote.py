@@ -144,15 +144,11 @@ class RemoteSandbox:
         import aiohttp
 
         assert self._http is not None, "use `async with RemoteSandbox(...)`"
+        limit = aiohttp.ClientTimeout(total=timeout_s)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                limit = aiohttp.ClientTimeout(total=timeout_s)
                 async with self._http.request(method, path, json=body, headers=headers, timeout=limit) as response:
-                    if response.status >= 400:
-                        raise SandboxError(
-                            f"the sandbox {self._where()} said {response.status}: {(await response.text())[:300]}"
-                        )
-                    reply = await response.json(content_type=None)
+                    return await self._read(response)
             except aiohttp.ClientConnectorError as error:
                 if attempt == _ATTEMPTS:
                     hint = "start one with `ns sandbox serve`, or leave ++sandbox.host away"
@@ -162,9 +158,13 @@ class RemoteSandbox:
                 raise SandboxError(f"the sandbox {self._where()} did not answer within {timeout_s:g} s") from error
             except (aiohttp.ClientError, ValueError) as error:
                 raise SandboxError(f"the sandbox {self._where()} broke off: {error}") from error
-            else:
-                return reply if isinstance(reply, dict) else {"reply": reply}
         raise AssertionError("unreachable")
+
+    async def _read(self, response: aiohttp.ClientResponse) -> dict[str, Any]:
+        if response.status >= 400:
+            raise SandboxError(f"the sandbox {self._where()} said {response.status}: {(await response.text())[:300]}")
+        reply = await response.json(content_type=None)
+        return reply if isinstance(reply, dict) else {"reply": reply}
 
     def _where(self) -> str:
         return f"at {self.config.host}:{self.config.port}"

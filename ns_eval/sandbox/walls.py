@@ -62,20 +62,10 @@ async def raise_walls(config: SandboxConfig) -> tuple[str, Zygote, str]:
         raise UsageError(f"sandbox.walls: unknown `{config.walls}`, {suggest(config.walls, ('auto', *MODES))}")
     refused: list[str] = []
     for mode in MODES if config.walls == "auto" else (config.walls,):
-        reason = _impossible(mode)
-        if reason is None:
-            zygote = Zygote(config, mode, [])
-            try:
-                reached = await _reachable(zygote)
-            except SandboxError as error:
-                await zygote.close()
-                reason = error.message
-            else:
-                if not reached:
-                    return mode, zygote, _line(config, mode)
-                await zygote.close()
-                reason = f"it stands, but lets through: {', '.join(reached)}"
-        refused.append(f"{mode}: {reason}")
+        found = await _raised(config, mode)
+        if isinstance(found, Zygote):
+            return mode, found, _line(config, mode)
+        refused.append(f"{mode}: {found}")
     if not config.allow_unsafe:
         raise SandboxError(
             "no wall can be raised between model-written code and this machine:\n  " + "\n  ".join(refused),
@@ -85,6 +75,23 @@ async def raise_walls(config: SandboxConfig) -> tuple[str, Zygote, str]:
     zygote = Zygote(config, "none", [])
     await _reachable(zygote)
     return "none", zygote, f"{_line(config, 'none')} ({'; '.join(refused)})"
+
+
+async def _raised(config: SandboxConfig, mode: str) -> Zygote | str:
+    """A zygote behind this wall, or why there is none."""
+    reason = _impossible(mode)
+    if reason is not None:
+        return reason
+    zygote = Zygote(config, mode, [])
+    try:
+        reached = await _reachable(zygote)
+    except SandboxError as error:
+        await zygote.close()
+        return error.message
+    if reached:
+        await zygote.close()
+        return f"it stands, but lets through: {', '.join(reached)}"
+    return zygote
 
 
 def _impossible(mode: str) -> str | None:
