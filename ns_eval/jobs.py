@@ -137,6 +137,9 @@ def _enter(found: SpecFile) -> None:
         # A TERM also comes before a preemption: ending early would make it a failure instead of a new start, so submitit's
         # handler stays. A dead slurmstepd takes nothing with it, and Slurm may start the job elsewhere: two would write.
         process_ids.die_with_parent()
+        if _rank() == 0 and "SUBMITIT_FOLDER" in os.environ:
+            # The batch script watches this process: see `slurm_jobs`.
+            Path(os.environ["SUBMITIT_FOLDER"], f"{_job_id()}.pid").write_text(str(os.getpid()), encoding="utf-8")
     else:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     if read_state(found.output_dir, found.job.name).idle >= _IDLE_STARTS:

@@ -81,7 +81,7 @@ def submit(specs: Sequence[JobSpec], cluster: ClusterConfig, output_dir: Path, s
         python, container = in_container(cluster, stage.first.container, mounted, tuple(variables))
         asked = parameters(cluster, stage, _after(stage.first, ids))
         asked["srun_args"] = ["--export=ALL", "--kill-on-bad-exit=1", *cluster.srun_args, *container]
-        asked["setup"] = [*cluster.setup, _mend(folder)]
+        asked["setup"] = [*cluster.setup, *_before(folder)]
         asked["teardown"] = list(_AGAIN)
         found = send(paths, folder, python, asked, _environment(cluster, variables, code))
         ids |= dict(zip([spec.name for spec in stage.jobs], found, strict=True))
@@ -216,12 +216,20 @@ def _environment(cluster: ClusterConfig, variables: Mapping[str, str], code: Pat
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
 
 
-def _mend(folder: Path) -> str:
-    """A shell line: a job that is killed while submitit saves its pickle leaves a file at which its next start would die."""
-    name = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
-    start = f"{shlex.quote(str(folder))}/{name}"
-    saved = f"{start}_submitted.pkl"
-    return f"[ -e {saved} ] || mv -f {saved}.save_tmp {saved} 2>/dev/null; rm -f {start}_*.save_tmp"
+def _before(folder: Path) -> list[str]:
+    """Shell lines before a job's Python.
+
+    A job that is killed while submitit saves its pickle leaves a file at which its next start would die: mended. When a
+    slurmstepd is killed, its task dies with it, but srun waits on until the time limit: a watcher ends that wait.
+    """
+    return [
+        f"ns=$(printf %s/%s {shlex.quote(str(folder))} "
+        '"${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}")',
+        '[ -e "${ns}_submitted.pkl" ] || mv -f "${ns}_submitted.pkl.save_tmp" "${ns}_submitted.pkl" 2>/dev/null',
+        'rm -f "$ns"_*.save_tmp "$ns.pid"',
+        '( while sleep 10 && kill -0 $$; do [ -s "$ns.pid" ] && [ ! -e "/proc/$(cat "$ns.pid")" ]'
+        " && sleep 10 && pkill -KILL -P $$ srun; done ) >/dev/null 2>&1 &",
+    ]
 
 
 def _link(link: Path, target: Path) -> None:
