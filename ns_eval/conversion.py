@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from ns_eval import adapters, conversion_request, staging
+from ns_eval import adapters, clusters, conversion_request, staging
 from ns_eval.checkpoint import Checkpoint, check_split
-from ns_eval.config import REQUIRED
+from ns_eval.config import REQUIRED, build
 from ns_eval.conversion_request import Request
 from ns_eval.conversion_routes import route
 from ns_eval.errors import UsageError
@@ -103,7 +103,14 @@ class ConvertConfig(PlaceConfig):
 
 
 def main(config: ConvertConfig) -> int:
-    """Converts on this machine; says what was made on stdout."""
+    """Converts on this machine; says what was made on stdout.
+
+    Raises:
+        UsageError: the cluster's jobs run elsewhere.
+    """
+    if clusters.load(config.cluster, config.config_dir).executor != "local":
+        hint = "--cluster=local inside a job of that cluster: sbatch --gpus=1 --wrap='ns convert --cluster=local …'"
+        raise UsageError(f"--cluster={config.cluster}: ns convert runs where it is called", hint=hint)
     if config.dry_run:
         for step in plan(config).steps:
             print(f"{step.name}: {shlex.join(step.argv) if step.argv else step.about}")
@@ -115,8 +122,13 @@ def main(config: ConvertConfig) -> int:
     return 0
 
 
+def run_job(config: Mapping[str, Json]) -> None:
+    """What a job calls: the same as `convert`, its configuration as plain values."""
+    convert(build(ConvertConfig, config, "ns convert"))
+
+
 def convert(config: ConvertConfig) -> dict[str, Json]:
-    """Checks, plans and runs a conversion in this environment; returns the manifest. A job calls it with the same config.
+    """Checks, plans and runs a conversion in this environment; returns the manifest.
 
     Raises:
         NsError: as `check` and `plan`, or a step that failed; then `<output>.partial` keeps what is done.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import socket
@@ -81,6 +82,21 @@ def test_the_documents_command_stages_the_checkpoint_where_no_builder_is_found(
     assert (output / "model.safetensors").samefile(model / "model.safetensors")
     assert not (output / "config.json").samefile(model / "config.json")
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_job_converts_from_plain_values(model: Path, tmp_path: Path) -> None:
+    config = typed(f"--input_model={model}", f"--output_model={tmp_path}/out", *DOCUMENT)
+    conversion.run_job(json.loads(json.dumps(dataclasses.asdict(config))))
+    assert checkpoint.limits(tmp_path / "out") == checkpoint.Limits("checkpoint", 50000, 50000, None, 50000)
+
+
+def test_a_cluster_whose_jobs_run_elsewhere_is_not_converted_on_by_mistake(model: Path, tmp_path: Path) -> None:
+    cluster = tmp_path / "far.yaml"
+    cluster.write_text("executor: slurm\n")
+    words = [f"--input_model={model}", f"--output_model={tmp_path}/out", "--convert_to=trtllm", f"--cluster={cluster}"]
+    with pytest.raises(UsageError, match="ns convert runs where it is called"):
+        conversion.main(typed(*words))
+    assert not (tmp_path / "out").exists()
 
 
 def test_weights_are_copied_on_request(model: Path, tmp_path: Path) -> None:
