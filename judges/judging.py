@@ -266,10 +266,11 @@ def sample_of(row: Mapping[str, Json], path: Path, number: int) -> Sample:
         return sample_from_row(row)
     named = _SEED.fullmatch(path.name)
     seed = int(named[1]) if named else None
-    correct = row.get("symbolic_correct", row.get("is_correct"))
     verdicts = {}
-    if correct is not None:
-        verdicts["symbolic"] = {"correct": correct, "extracted": row.get("predicted_answer")}
+    if "predicted_answer" in row:
+        answer = row["predicted_answer"]
+        correct = row.get("symbolic_correct", row.get("is_correct"))
+        verdicts["symbolic"] = {"correct": correct, "extracted": answer} | ({} if answer else {"comment": "no answer"})
     given = {
         "id": str(number),
         "problem": row.get("question", ""),
