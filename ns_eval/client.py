@@ -12,12 +12,12 @@ import urllib.request
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 
 import aiohttp
 from yarl import URL
 
+from ns_eval.backoff import Backoff, retry_after_s
 from ns_eval.endpoint import Endpoint, body
 from ns_eval.errors import ServerError
 from ns_eval.records import Generation, Request
@@ -26,34 +26,8 @@ from ns_eval.replies import CONTEXT_EXCEEDED, Fault, is_html, read_answer, read_
 # uvicorn, under vLLM and SGLang, closes a connection after 5 idle seconds; one that we still hold then is a reset.
 _KEEPALIVE_S = 4.0
 _CONNECT_S = 30.0
+_REFUSED_ALL = 32
 _LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """How often a request is tried, and how long between: first_s doubled each time, at most longest_s, half of it jitter.
-
-    A rate limit is waited for, since it says that others are served, and so is the closed port of a server that is being
-    restarted: vLLM closes it seconds before it ends. A silent server is not, since each try costs a timeout.
-    """
-
-    attempts: int = 6
-    limited_attempts: int = 40
-    silent_attempts: int = 2
-    first_s: float = 0.5
-    longest_s: float = 60.0
-
-    def allowed(self, kind: str, *, watched: bool = False) -> int:
-        """The number of attempts after which a fault of this kind is recorded; `watched`: somebody restarts the server."""
-        patient = kind == "429" or (kind == "refused" and watched)
-        return self.limited_attempts if patient else self.silent_attempts if kind == "timeout" else self.attempts
-
-    def pause_s(self, attempt: int, wish_s: float | None, rng: random.Random) -> float:
-        """Seconds before the next attempt; a server's own wish counts, up to ten times `longest_s`."""
-        pause = min(self.longest_s, self.first_s * 2.0 ** min(attempt - 1, 30))
-        if wish_s is not None:
-            pause = max(pause, min(wish_s, 10 * self.longest_s))
-        return pause * (1.0 if wish_s else 0.5) + pause * 0.5 * rng.random()
 
 
 @dataclass(slots=True)
@@ -93,6 +67,7 @@ class Client:
         self._backoff = backoff or Backoff()
         self._rng = random.Random(0)
         self._fatal: ServerError | None = None
+        self._refused = 0
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._urls = {chat: URL(endpoint.base_url + path) for chat, path in _PATHS.items()}
         self._proxy = proxy_of(endpoint.base_url)
@@ -154,17 +129,21 @@ class Client:
 
     async def _answered(self, request: Request, timeout_s: float) -> Generation:
         url, content = self._urls[request.messages is not None], body(self.endpoint, request)
-        attempt, refitted = 0, False
+        attempt, room = 0, None
+        open_end = request.sampling.max_tokens is None
         while True:
             attempt += 1
             started, clock = time.time(), time.perf_counter()
             found = await self._sent(url, content, timeout_s)
             if isinstance(found, Generation):
+                if room is not None and not open_end:
+                    found = replace(found, meta={**found.meta, "max_tokens_lowered_to": room})
                 return _stamped(found, attempt, started, time.perf_counter() - clock)
-            room = None if refitted or request.sampling.max_tokens is not None else _room_after(found)
-            if room is not None:
-                refitted, content = True, body(self.endpoint, request, limit=room)
-                continue
+            if room is None and (open_end or self.endpoint.shorten):
+                room = _room_after(found)
+                if room is not None:
+                    content = body(self.endpoint, request, limit=room)
+                    continue
             watched = self._alive is not None
             if found.final or attempt >= self._backoff.allowed(found.kind, watched=watched):
                 failed = Generation(text="", error=f"{found.kind}: {found.message}")
@@ -201,7 +180,20 @@ class Client:
         self._refuse_for_all(response.status, raw, response.headers.get("Location"))
         if response.status == 200:
             return Fault("bad_json", "a web page instead of JSON")
-        return read_refusal(response.status, raw, _retry_after_s(response.headers.get("Retry-After")))
+        found = read_refusal(response.status, raw, retry_after_s(response.headers.get("Retry-After")))
+        if isinstance(found, Fault):
+            self._count_refusal(found)
+        return found
+
+    def _count_refusal(self, fault: Fault) -> None:
+        """A server that has refused so many requests and answered none refuses all of them."""
+        if not fault.final or fault.kind == CONTEXT_EXCEEDED or self.counters.answers:
+            return
+        self._refused += 1
+        if self._refused >= _REFUSED_ALL:
+            said = f"{self.endpoint.base_url} refuses every request ({fault.kind}): {fault.message}"
+            self._fatal = ServerError(said, hint="see which field it names; ++server.renames.OURS=THEIRS, or leave it out")
+            raise self._fatal
 
     def _transport_fault(self, error: Exception, timeout_s: float) -> Fault:
         kind = _kind_of(error)
@@ -260,20 +252,6 @@ def _kind_of(error: Exception) -> str:
     if isinstance(error, (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, OSError)):
         return "reset"
     return "bad_http"
-
-
-def _retry_after_s(value: str | None) -> float | None:
-    """Seconds that a Retry-After header asks for: a number or a date."""
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
 
 
 def headers_of(endpoint: Endpoint) -> dict[str, str]:

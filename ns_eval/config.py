@@ -146,6 +146,8 @@ class ServerConfig:
     """Request fields that it ignores silently -> the option of its command line that makes it honour them, or empty."""
     takes: list[str] = field(default_factory=list)
     """Request fields it honours; others in inference.extra_body are refused. Empty: not known, all are sent."""
+    shorten: bool = False
+    """Where prompt and max_tokens do not fit, ask again for what fits, flagged in the sample; else it is an error there."""
     text_limit: bool = False
     """Its text route stops at 16 tokens unless it is given max_tokens."""
     adapters: dict[str, str] = field(default_factory=dict)

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from ns_eval.client import Backoff, Client
+from ns_eval.backoff import Backoff
+from ns_eval.client import Client
 from ns_eval.endpoint import Endpoint
 from ns_eval.errors import ServerError, UsageError
 from ns_eval.records import Generation, Request, Sampling
@@ -186,6 +187,18 @@ def test_what_befalls_every_request_is_raised_early(said: Reply, message: str, h
     assert hint in (error.hint or "")
 
 
+def test_a_server_that_refuses_everything_ends_the_run() -> None:
+    async def run() -> None:
+        said = reply(400, {"message": "Extra inputs are not permitted: min_p"})
+        async with peer(said) as server, quick_client(server) as client:
+            for _ in range(100):
+                assert (await client.complete(CHAT, timeout_s=20)).text == ""
+                assert len(server.bodies) < 40
+
+    with pytest.raises(ServerError, match=r"refuses every request \(http_400\): Extra inputs are not permitted: min_p"):
+        asyncio.run(run())
+
+
 def test_nobody_at_the_address_is_raised_at_once() -> None:
     async def run() -> None:
         async with Client(Endpoint(f"http://127.0.0.1:{closed_port()}/v1", "m")) as client:
@@ -261,10 +274,10 @@ def test_the_room_left_is_asked_again_where_a_server_counts_strictly() -> None:
     )
     unlimited = replace(TEXT, sampling=Sampling())
 
-    async def run(request: Request) -> tuple[Generation, Peer]:
+    async def run(request: Request, shorten: bool = False) -> tuple[Generation, Peer]:
         body = {"choices": [{"text": "4", "finish_reason": "stop"}]}
         async with peer(reply(400, {"message": said}), reply(200, body)) as server:
-            endpoint = Endpoint(server.base_url, "m", context=2048, text_limit=True)
+            endpoint = Endpoint(server.base_url, "m", context=2048, text_limit=True, shorten=shorten)
             async with Client(endpoint, backoff=QUICK) as client:
                 return await client.complete(request, timeout_s=20), server
 
@@ -273,6 +286,8 @@ def test_the_room_left_is_asked_again_where_a_server_counts_strictly() -> None:
     assert [body["max_tokens"] for body in server.bodies] == [2048, 1995]
     found, server = asyncio.run(run(TEXT))
     assert found.error is not None and len(server.bodies) == 1, "a limit that the user set is never changed in silence"
+    found, server = asyncio.run(run(TEXT, shorten=True))
+    assert (found.error, found.meta) == (None, {"max_tokens_lowered_to": 1995})
 
 
 def test_a_text_route_that_stops_at_16_tokens_is_never_left_without_a_limit() -> None:

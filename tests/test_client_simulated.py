@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from ns_eval.client import Backoff, Client, Counters
+from ns_eval.backoff import Backoff
+from ns_eval.client import Client, Counters
 from ns_eval.endpoint import Endpoint
 from ns_eval.records import Generation, Request, Sampling
 from tests.peers.simulated import simulated

@@ -89,7 +89,7 @@ def test_the_last_error_of_a_server_that_dies_at_start_is_shown(
 
 
 def test_a_server_that_is_never_ready_has_a_time_limit(tmp_path: Path) -> None:
-    with pytest.raises(ServerError, match=r"vllm did not answer within 1 s: INFO vllm loading"):
+    with pytest.raises(ServerError, match="vllm did not answer within 1 s: "):
         served(configured("vllm", {"ready_s": 600}, ready_timeout_s=1.0), tmp_path, nothing)
 
 

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from ns_eval.client import Backoff, Client
+from ns_eval.backoff import Backoff
+from ns_eval.client import Client
 from ns_eval.config import ServerConfig, build, load_yaml
 from ns_eval.records import Generation, Request, Sampling
 from ns_eval.resources import conf_file, folder
@@ -22,7 +23,7 @@ from tests.paths import REPO
 
 T = TypeVar("T")
 CHECKPOINT = folder("shipped") / "tinymath"
-QUICK = Backoff(first_s=0.01, longest_s=0.05)
+QUICK = Backoff(first_s=0.05, longest_s=0.5)
 
 
 @pytest.fixture(autouse=True)
