@@ -55,23 +55,23 @@ def murder(kind: str, folder: Path, chance: random.Random) -> Outcome:
     run = Run(folder, str(cluster), seeds=8, jobs=2, us_per_token=1000, slots=_SLOTS)
     with small_disk(run.out) if kind == "full_disk" else contextlib.nullcontext():
         launcher = run.start()
-        moment = chance.randint(1, 40)
-        until(lambda: run.answered() >= moment or launcher.poll() is not None, what="the run did not begin")
-        assert launcher.poll() is None, f"it ended before it could be killed: {launcher.communicate()}"
-        victims = processes_of(run)
-        held = held_now(run)
-        KINDS[kind](run, chance)
-        retries = 0
-        code = finished(run, launcher)
-        while code != 0 and retries < 4:
-            retries += 1
-            code = finished(run, again(run))
-        until(lambda: not [pid for pid in victims if process_ids.started(pid)], 30, "a killed job left processes behind")
-        orphans = tuple(processes_of(run))
+        try:
+            moment = chance.randint(1, 40)
+            until(lambda: run.answered() >= moment, 120, "the run did not begin")
+            held = held_now(run)
+            victims = processes_of(run)
+            KINDS[kind](run, chance)
+            code, retries = finished(run, launcher), 0
+            while code != 0 and retries < 4:
+                code, retries = finished(run, again(run)), retries + 1
+            until(lambda: not any(map(process_ids.started, victims)), 30, "a killed job left processes behind")
+        finally:
+            launcher.kill()
+            forget(run)
         asked = run.asked()
-        forget(run)
-        again_asked = asked.total() - len(asked)
-        return Outcome(kind, code == 0 and run.complete(), again_asked, held, retries, time.monotonic() - began, orphans)
+        complete = code == 0 and run.complete()
+        orphans = tuple(processes_of(run))
+        return Outcome(kind, complete, asked.total() - len(asked), held, retries, time.monotonic() - began, orphans)
 
 
 def held_now(run: Run) -> int:
@@ -82,6 +82,8 @@ def held_now(run: Run) -> int:
 
 def forget(run: Run) -> None:
     """A job that was requeued although it had finished may still wait for its turn to do nothing."""
+    if not (run.out / "jobs.json").exists():
+        return
     ids = run.job_ids()
     subprocess.run(["scancel", *ids], capture_output=True, timeout=60)
     parents = ",".join({name.partition("_")[0] for name in ids})
@@ -103,12 +105,12 @@ def again(run: Run) -> subprocess.Popen[str]:
 def finished(run: Run, command: subprocess.Popen[str]) -> int:
     """Waits for a command, shortening Slurm's pause before a requeued job; its exit code."""
     ids = run.job_ids()
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 300
     while command.poll() is None:
         start_again_now(ids)
         if time.monotonic() > deadline:
             command.kill()
-            raise AssertionError(f"not done after three minutes:\n{slurm('squeue', '-r')}\n{command.communicate()}")
+            raise AssertionError(f"not done after five minutes:\n{slurm('squeue', '-r')}\n{command.communicate()}")
         time.sleep(0.5)
     command.communicate()
     return command.returncode
