@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 import time
 import urllib.parse
 import urllib.request
@@ -75,7 +76,7 @@ class Client:
 
     async def __aenter__(self) -> Client:
         _allow_many_sockets()
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S, socket_factory=_kept_alive)
         headers = {"Content-Type": "application/json", **headers_of(self.endpoint)}
         jar = aiohttp.DummyCookieJar()
         self._session = aiohttp.ClientSession(connector=connector, headers=headers, cookie_jar=jar, read_bufsize=2**18)
@@ -229,6 +230,19 @@ def _allow_many_sockets() -> None:
     most = 65536 if hard == resource.RLIM_INFINITY else hard
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket that the kernel probes once a minute: firewalls forget a connection that waits an hour for its answer, and
+    without probes nobody would notice that it will never come.
+    """
+    family, kind, protocol = address[:3]
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 8)):
+        if hasattr(socket, name):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made
 
 
 def _room_after(fault: Fault) -> int | None:
