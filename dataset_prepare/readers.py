@@ -6,6 +6,7 @@ import csv
 import gzip
 import itertools
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ def read(path: Path, file_format: str = "", header: list[str] | None = None) -> 
             yield Raw(raw.where, {"_file": stem, **raw.values})
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 at byte {error.start} ({error.reason})") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: not a gzip file, or cut short ({error})") from error
 
 
 def format_of(path: Path) -> str:

@@ -326,6 +326,7 @@ def test_a_broken_picture_names_its_question(content: bytes, message: str, tmp_p
         ("mmlu", "test.parquet", "", "not a Parquet file"),
         ("mmlu", "test.csv", "Q,a,b,c,d,E\n", "answer 'E'|none of 4|cannot read this row"),
         ("fiqa", "test.csv", "question,ground_truths\nq,{1: 2}\n", "expected a list"),
+        ("human-eval", "HumanEval.jsonl.gz", "no gzip", "not a gzip file"),
         ("gsm8k", "test.jsonl", "caf\udce9", "not UTF-8|not a line of JSON"),
     ],
 )
