@@ -158,6 +158,44 @@ def test_a_zygote_killed_while_code_runs_is_a_recorded_state() -> None:
     assert after.stdout == "2\n"
 
 
+@pytest.mark.parametrize("walls", ["namespaces", "landlock"])
+def test_a_killed_run_leaves_no_process_behind(walls: str) -> None:
+    mark = f"4711.{os.getpid()}"
+    work = (
+        "import asyncio, sys; sys.path.insert(0, sys.argv[1]); from ns_eval.sandbox import Sandbox, SandboxConfig\n"
+        "async def main():\n"
+        "    async with Sandbox(SandboxConfig(preload=[], walls=sys.argv[2])) as sandbox:\n"
+        "        print('ready', flush=True)\n"
+        f"        await sandbox.session('a').run('import subprocess; subprocess.run([\"sleep\", \"{mark}\"])', 60)\n"
+        "asyncio.run(main())"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", work, str(Path(__file__).parents[1]), walls], stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None and run.stdout.readline() == "ready\n"
+        assert _settles(mark, running=True), "the code started"
+        run.kill()
+    assert _settles(mark, running=False)
+
+
+def _settles(word: str, *, running: bool) -> bool:
+    """Whether a process with that word on its command line comes, or goes, within some seconds."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        lines = (_command_line(path) for path in Path("/proc").glob("[0-9]*/cmdline"))
+        if any(line.startswith(b"sleep\0" + word.encode()) for line in lines) is running:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def _command_line(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
 def test_a_cancelled_call_leaves_nothing_running_and_the_session_usable() -> None:
     async def work(sandbox: Sandbox) -> Execution:
         session = sandbox.session("s")

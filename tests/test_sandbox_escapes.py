@@ -118,7 +118,7 @@ def test_attacks_inside_a_slurm_job_are_contained() -> None:
     done = subprocess.run(
         ["srun", "-n1", "--mem=4000", sys.executable, str(SCRIPT), "namespaces"], capture_output=True, text=True, timeout=120
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 and done.stdout, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     escaped = [name for name, execution in found["executions"].items() if "ESCAPED" in execution["stdout"]]
     assert escaped == []

@@ -135,6 +135,15 @@ def test_without_the_token_nothing_runs() -> None:
     assert (right[0], wrong[0], listed[0]) == (200, 401, 401)
 
 
+def test_a_web_page_cannot_run_code_on_loopback() -> None:
+    async def work(session: aiohttp.ClientSession) -> int:
+        headers = {"Origin": "https://example.org", "Content-Type": "text/plain", "X-Session-ID": "a"}
+        async with session.post("/execute", data='{"generated_code": "1"}', headers=headers) as response:
+            return response.status
+
+    assert over_http(work) == 403
+
+
 def test_an_address_for_others_needs_a_token() -> None:
     with pytest.raises(UsageError, match="needs a token"):
         main(ServeConfig(host="0.0.0.0"))

@@ -140,6 +140,8 @@ class _Routes:
             given = request.headers.get("Authorization", "").removeprefix("Bearer ")
             if self._token and not hmac.compare_digest(given.encode(), self._token.encode()):
                 return web.json_response({"error": "a token is needed: Authorization: Bearer …"}, status=401)
+            if not self._token and "Origin" in request.headers:  # a web page in a browser on this machine
+                return web.json_response({"error": "requests from web pages need a token"}, status=403)
             answer: web.StreamResponse = await handler(request)
             return answer
 
