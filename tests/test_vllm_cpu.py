@@ -108,9 +108,10 @@ def test_an_engine_that_is_killed_under_load_comes_back_and_leaves_nothing(tmp_p
 
 
 def engines(running: Running) -> list[int]:
-    """The engine cores in the session of the server that listens on our port."""
+    """The engine cores in the session of our server, the only child of its keeper."""
     port = running.endpoint.base_url.rpartition(":")[2].removesuffix("/v1")
-    listed = subprocess.run(["ps", "-eo", "pid,sess,args"], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
-    sessions = {session for _, session, args in rows if f"--port {port}" in args and "keeper.py" not in args}
-    return [int(pid) for pid, session, args in rows if session in sessions and args.startswith("VLLM::EngineCore")]
+    listed = subprocess.run(["ps", "-eo", "pid,ppid,sess,args"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 3) for line in listed.splitlines()[1:]]
+    keepers = {pid for pid, _, _, args in rows if "keeper.py" in args and f"--port {port}" in args}
+    sessions = {session for _, parent, session, _ in rows if parent in keepers}
+    return [int(pid) for pid, _, session, args in rows if session in sessions and "EngineCore" in args]
