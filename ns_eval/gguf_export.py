@@ -59,6 +59,8 @@ def layout(source: Checkpoint, kind: str) -> Layout:
         )
     if source.kind != "safetensors" or source.quantized:
         raise UsageError(f"{source.path}: GGUF is made of plain safetensors weights", hint=OTHER_CONVERTER)
+    if source.config.get("use_sliding_window"):
+        raise UsageError(f"{source.path} attends through a sliding window", hint=OTHER_CONVERTER)
     family = _FAMILIES[source.architecture]
     _scaling(source)
     layers = _needed(source, "num_hidden_layers")

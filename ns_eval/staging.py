@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,31 +114,36 @@ def run(building: Building) -> dict[str, Json]:
         NsError: a step failed. What is done stays in `<output>.partial`, and the same command goes on there.
     """
     folder = building.partial
-    done = _resumed(folder, building.fingerprint)
+    with _full_disk_told(folder, "at the beginning"):
+        done = _resumed(folder, building.fingerprint)
     for step in building.steps:
         if step.name in done:
             log.info("%s: done already", step.name)
             continue
         log.info("%s", step.about)
         begun = time.monotonic()
-        found = _passed(step, folder)
-        record: dict[str, Json] = {"seconds": round(time.monotonic() - begun, 2), "found": dict(found or {})}
-        done[step.name] = record | ({"argv": list(step.argv)} if step.argv else {})
-        _write_json(folder / _PROGRESS, {"fingerprint": building.fingerprint, "done": done})
+        with _full_disk_told(folder, f"in step `{step.name}`"):
+            found = dict(step.action() or {})
+            record: dict[str, Json] = {"seconds": round(time.monotonic() - begun, 2), "found": found}
+            done[step.name] = record | ({"argv": list(step.argv)} if step.argv else {})
+            _write_json(folder / _PROGRESS, {"fingerprint": building.fingerprint, "done": done})
     manifest = {**building.facts, "fingerprint": building.fingerprint, "made": time.time(), "steps": done}
-    _publish(building, manifest)
+    with _full_disk_told(folder, "at the end"):
+        _publish(building, manifest)
     return manifest
 
 
-def _passed(step: Step, folder: Path) -> Mapping[str, Json] | None:
+@contextlib.contextmanager
+def _full_disk_told(folder: Path, when: str) -> Iterator[None]:
+    """Tells a full disk as one, whatever library ran into it."""
     try:
-        return step.action()
+        yield
     except NsError:
         raise
-    except Exception as error:  # the border of one step: libraries report a full disk in many ways
-        if _disk_is_full(error, folder):
+    except Exception as error:  # torch, safetensors and numpy each have their own way to say it
+        if _disk_is_full(error, folder.parent):
             raise DataError(
-                f"the disk of {folder} is full, in step `{step.name}`",
+                f"the disk of {folder} is full, {when}",
                 hint=f"free some room and give the same command again: it goes on. Or give up: rm -r {folder}",
             ) from error
         raise

@@ -94,8 +94,9 @@ def _build_options(request: Request, tools: Toolchain) -> dict[str, str | None]:
     if "max_num_tokens" not in request.sizes:
         # Without chunked prefill a prompt must fit one step.
         sizes["max_num_tokens"] = max(sizes["max_num_tokens"], sizes["max_input_len"])
-    # A quantised model computes attention in the width of its scales' owner: the plugin finds it out by itself.
-    plugin = "auto" if request.quantization else request.dtype or "bfloat16"
+    # auto is the checkpoint's own dtype, which a quantisation or the user's own switches decide.
+    decided_there = request.quantization or "--dtype" in request.prepare_args
+    plugin = "auto" if decided_there else request.dtype or "bfloat16"
     options: dict[str, str | None] = {"--gpt_attention_plugin": plugin, "--use_paged_context_fmha": "enable"}
     options |= {f"--{name}": str(value) for name, value in sizes.items()}
     return trtllm.build_options(tools, options, request.build_args)

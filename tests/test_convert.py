@@ -8,9 +8,11 @@ import json
 import os
 import socket
 import subprocess
+import sys
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +209,33 @@ def test_a_failed_build_says_why_and_the_same_command_goes_on(
     assert (output / "rank0.engine").read_bytes() == (model / "model.safetensors").read_bytes()
     conversion.convert(engine(model, output))
     assert len(made(calls)) == 3
+
+
+def test_a_killed_conversion_leaves_no_process_and_goes_on(
+    model: Path, tmp_path: Path, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = engine(model, tmp_path / "trt")
+    monkeypatch.setenv("FAKE_TRTLLM_HANG", str(tmp_path / "builder"))
+    code = "import json, sys; from ns_eval.conversion import run_job; run_job(json.loads(sys.argv[1]))"
+    command = [sys.executable, "-c", code, json.dumps(dataclasses.asdict(config))]
+    process = subprocess.Popen(command, cwd=REPO)
+    until(lambda: (tmp_path / "builder").exists() and bool((tmp_path / "builder").read_text()))
+    builder = int((tmp_path / "builder").read_text())
+    process.kill()
+    process.wait()
+    until(lambda: not Path(f"/proc/{builder}").exists())
+    assert not (tmp_path / "trt").exists()
+    monkeypatch.delenv("FAKE_TRTLLM_HANG")
+    conversion.convert(config)
+    assert [call[0] for call in made(calls)] == ["convert_checkpoint.py", "trtllm-build", "trtllm-build"]
+    assert checkpoint.inspect(tmp_path / "trt").kind == "engine"
+
+
+def until(happened: Callable[[], bool], limit_s: float = 60.0) -> None:
+    deadline = time.monotonic() + limit_s
+    while not happened():
+        assert time.monotonic() < deadline, f"it did not happen within {limit_s:g} s"
+        time.sleep(0.02)
 
 
 def test_other_settings_do_not_go_on_with_what_is_left(

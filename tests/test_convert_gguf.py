@@ -106,6 +106,11 @@ def another_position_scaling(folder: Path) -> str:
     return "position scaling `longrope` is not written here"
 
 
+def a_sliding_window(folder: Path) -> str:
+    change(folder / "config.json", use_sliding_window=True)
+    return "attends through a sliding window"
+
+
 def a_quantised_checkpoint(folder: Path) -> str:
     change(folder / "config.json", quantization_config={"quant_method": "fp8"})
     return "GGUF is made of plain safetensors weights"
@@ -119,6 +124,7 @@ def a_quantised_checkpoint(folder: Path) -> str:
         a_sentencepiece_tokenizer,
         more_tokens_than_rows,
         another_position_scaling,
+        a_sliding_window,
         a_quantised_checkpoint,
     ],
 )

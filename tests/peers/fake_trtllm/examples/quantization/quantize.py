@@ -24,7 +24,7 @@ def main() -> None:
     options = parser.parse_args()
     calls = os.environ.pop("FAKE_TRTLLM_CALLS", None)
     if calls:
-        with open(calls, "a") as file:
+        with Path(calls).open("a") as file:
             file.write(json.dumps(["quantize.py", *sys.argv[1:]]) + "\n")
     split = [f"--tp_size={options.tp_size}", f"--pp_size={options.pp_size}"]
     sys.argv = [str(BESIDE), "--model_dir", options.model_dir, "--output_dir", options.output_dir, *split]

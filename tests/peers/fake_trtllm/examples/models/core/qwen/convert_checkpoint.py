@@ -30,7 +30,7 @@ def main() -> None:
     options = parser().parse_args()
     calls = os.environ.get("FAKE_TRTLLM_CALLS")
     if calls:
-        with open(calls, "a") as file:
+        with Path(calls).open("a") as file:
             file.write(json.dumps(["convert_checkpoint.py", *sys.argv[1:]]) + "\n")
     source, output = Path(options.model_dir), Path(options.output_dir)
     config = json.loads((source / "config.json").read_text())
