@@ -11,7 +11,7 @@ from judges.maths.numeric import names_in, same_equation
 from judges.maths.options import SymbolicOptions
 from judges.maths.reading import Node
 from judges.maths.signs import spread
-from judges.maths.values import Decision, equal_values
+from judges.maths.values import Decision, equal_values, form_of
 
 _GROUPS = ("list", "set", "seq")
 _REGIONS = ("join", "domain")
@@ -276,6 +276,8 @@ def _ratios(gold: Node, given: Node) -> Decision:
     ours, theirs = gold[1], given[1]
     if len(ours) != len(theirs):
         return False, "ratio: another length"
+    if any((found := form_of(part)) is None or not found.terms for part in (*ours, *theirs)):
+        return all(equal_values(a, b)[0] is True for a, b in zip(ours, theirs, strict=True)), "ratio"  # 12:00
     for a, b in zip(ours[1:], theirs[1:], strict=True):
         verdict, step = equal_values(("mul", (ours[0], b)), ("mul", (theirs[0], a)))
         if verdict is not True:

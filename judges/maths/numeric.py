@@ -158,6 +158,8 @@ def same_value(a: Node, b: Node, names: Iterable[str], *, degrees: bool = False)
     agree = all(_agree_at(a, b, Evaluator(degrees, point)) for point in points)
     if agree and names and _has(a, "abs") != _has(b, "abs"):
         return _agree_at(_mirrored(a), _mirrored(b), Evaluator(degrees, 0))
+    if agree and names and any(_has(node, step) for node in (a, b) for step in ("floor", "ceil", "max", "min")):
+        return all(_agree_at(a, b, Evaluator(degrees, point, whole=True)) for point in range(4))
     if not agree and names and names <= {"n", "k", "m", "j", "l", "r", "p", "q"} and (_is_discrete(a) or _is_discrete(b)):
         return all(_agree_at(a, b, Evaluator(degrees, point, whole=True)) for point in range(4))
     return agree

@@ -72,7 +72,8 @@ def decimal_of(node: Node) -> tuple[Fraction, int, int] | None:
 def _rounded(gold: Node, given: Node, a: Form, b: Form, rounding: str) -> bool | None:
     """True where one side is a decimal that stands for the other; None where rounding has nothing to say."""
     ours, theirs = decimal_of(gold), decimal_of(given)
-    if theirs is not None and theirs[1] >= LONG and _stands_for(theirs, gold, a):
+    between_decimals = ours is not None and ours[1] >= LONG  # then a last digit that differs is a difference
+    if theirs is not None and theirs[1] >= LONG and not between_decimals and _stands_for(theirs, gold, a):
         return True
     if ours is None or rounding != "printed" or ours[1] < 3 or ours[2] < 2:
         return None
