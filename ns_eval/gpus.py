@@ -7,11 +7,13 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ns_eval.checkpoint import Checkpoint
 from ns_eval.errors import ServerError
 
 # Weights alone must fit; what the KV cache needs beside them depends on the engine.
+_AMD = Path("/dev/kfd")
 _QUERY = ("nvidia-smi", "--query-gpu=index,uuid,memory.total,memory.used", "--format=csv,noheader,nounits")
 
 
@@ -24,13 +26,18 @@ class Gpu:
     used_mib: int
 
 
-def visible_gpus(environment: Mapping[str, str]) -> list[Gpu]:
-    """The NVIDIA devices that CUDA_VISIBLE_DEVICES leaves, all where it is unset; none without a driver."""
+def visible_gpus(environment: Mapping[str, str]) -> list[Gpu] | None:
+    """The NVIDIA devices that CUDA_VISIBLE_DEVICES leaves, all where it is unset; None where only the engine can tell.
+
+    Raises:
+        ServerError: the driver does not answer.
+    """
     if shutil.which(_QUERY[0]) is None:
-        return []
+        return None if _AMD.exists() else []
     listed = subprocess.run(_QUERY, capture_output=True, text=True, timeout=60, check=False)
     if listed.returncode != 0:
-        return []
+        said = (listed.stdout + listed.stderr).strip().splitlines()
+        raise ServerError(f"nvidia-smi fails: {said[-1] if said else 'it says nothing'}", hint="try another node")
     rows = [[cell.strip() for cell in line.split(",")] for line in listed.stdout.splitlines() if line.strip()]
     chosen = environment.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
@@ -48,9 +55,11 @@ def check_gpus(wanted: int, checkpoint: Checkpoint | None, nodes: int = 1) -> No
     """Counts this machine's GPUs and compares their free memory with the checkpoint's size.
 
     Raises:
-        ServerError: too few of them, or too little memory.
+        ServerError: too few of them, too little memory, or a driver that does not answer.
     """
     found = visible_gpus(os.environ)
+    if found is None:
+        return
     if len(found) < wanted:
         limited = os.environ.get("CUDA_VISIBLE_DEVICES")
         why = f" (CUDA_VISIBLE_DEVICES={limited})" if limited is not None else ""

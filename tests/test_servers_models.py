@@ -55,6 +55,12 @@ def test_gpus_are_checked_before_the_start(tmp_path: Path, monkeypatch: pytest.M
         served(configured("vllm", gpus=1), tmp_path, nothing)
 
 
+def test_a_driver_that_fails_is_told_in_its_own_words(tmp_path: Path) -> None:
+    script(tmp_path / "bin" / "nvidia-smi", "echo 'NVIDIA-SMI has failed: no communication with the driver'; exit 9")
+    with pytest.raises(ServerError, match="nvidia-smi fails: .*no communication with the driver"):
+        served(configured("vllm", gpus=1), tmp_path, nothing)
+
+
 def test_without_a_driver_no_gpu_is_promised(tmp_path: Path) -> None:
     with pytest.raises(ServerError, match="this machine shows 0 GPUs"):
         served(configured("vllm", gpus=1), tmp_path, nothing)

@@ -73,6 +73,7 @@ class Engine:
         self.names = self.plan.get("names", self.names)
         self.port = options.port
         self.follows = bool(getattr(options, "node_rank", None))
+        self.nodes = getattr(options, "nnodes", None) or 1
         self.answers = 0
         self.lock = threading.Lock()
 
@@ -86,11 +87,16 @@ class Engine:
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             Path(self.plan["orphan"]).write_text(str(child.pid))
         time.sleep(self.plan.get("ready_s", 0) if not self.follows else 600)  # a follower listens on no port
+        while "starts" in self.plan and not self.follows and self.started() < self.nodes:
+            time.sleep(0.01)  # a leader meets its followers before it serves
         if "fail" in self.plan:
             self.die(self.plan["fail"])
         server = ThreadingHTTPServer(("127.0.0.1", self.port), handler(self))
         server.daemon_threads = True
         server.serve_forever()
+
+    def started(self) -> int:
+        return len(Path(self.plan["starts"]).read_text().splitlines())
 
     def die(self, last_words: str) -> None:
         print(last_words, "INFO shutting down", sep="\n", flush=True)
