@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import struct
 from collections.abc import Iterator
 
@@ -33,3 +35,35 @@ class Frames:
             yield bytes(memoryview(self._held)[start + _LENGTH.size : end])
             start = end
         del self._held[:start]
+
+
+class Channel:
+    """One end of a socket that never blocks: what cannot be sent yet waits in `unsent`."""
+
+    __slots__ = ("_frames", "sock", "unsent")
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self.unsent = bytearray()
+        self._frames = Frames()
+
+    def send(self, framed: bytes) -> None:
+        self.unsent += framed
+        self.flush()
+
+    def flush(self) -> None:
+        """Sends what the other end has room for; that it is gone shows when it is read."""
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionError):
+            while self.unsent:
+                del self.unsent[: self.sock.send(self.unsent)]
+
+    def receive(self) -> list[bytes] | None:
+        """Whole messages that are there; None once the other end is closed and all of its messages have been read."""
+        try:
+            data = self.sock.recv(1 << 18)
+        except BlockingIOError:
+            return []
+        except ConnectionError:
+            data = b""
+        return list(self._frames.feed(data)) if data else None

@@ -62,7 +62,7 @@ class Grader:
         # Built here too, cheaply: a wrong spec is the caller's error, not that of every sample.
         self.judge: Judge = build_judge(spec)
         self._spec = dict(spec)
-        count = workers if workers is not None else min(8, len(os.sched_getaffinity(0)))
+        count = workers if workers is not None else min(8, _cores())
         self._limits = Limits(workers=count, timeout_s=timeout_s, memory_bytes=memory_bytes)
         self._pool: Pool | None = None
 
@@ -85,3 +85,8 @@ class Grader:
             return Verdict(judge=self.judge.name, correct=None, error=f"{self.judge.name}: {failure}")
         assert isinstance(verdict, Verdict)
         return verdict
+
+
+def _cores() -> int:
+    """Cores this process may use: fewer than the machine has within a Slurm job."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -26,17 +26,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ns_eval.frames import Frames, frame
+from ns_eval.frames import Channel, frame
 
 # Calls a worker holds at once, so that one wake-up serves several.
 _AHEAD = 16
 _UNSENT_BYTES = 1 << 17
 # A call that takes longer lets those behind it move to another worker.
-_SLOW_S = 0.05
+_SLOW_S = 0.1
 # Workers beyond the usual number while calls are slow, so that stuck calls hold up nobody.
 _EXTRA = 6
 # The limit counts CPU seconds, or a loaded machine would change verdicts; of wall time a call gets this many times more.
-_WALL_FACTOR = 2.0
+_WALL_FACTOR = 1.25
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from ns_eval.nursery import main; main(sys.argv[2])"
 
 
@@ -64,10 +64,8 @@ class _Call:
 
 @dataclass(slots=True, eq=False)
 class _Worker:
-    sock: socket.socket
+    channel: Channel
     pid: int = 0  # 0 until it has said hello
-    out: bytearray = field(default_factory=bytearray)
-    frames: Frames = field(default_factory=Frames)
     pending: collections.deque[_Call] = field(default_factory=collections.deque)
     since: float = 0.0  # when the call at the head of `pending` began
     cpu: float | None = None  # CPU seconds of its process when that call was first found slow
@@ -89,6 +87,7 @@ class Pool:
         self._bell.setblocking(False)
         self._lock = threading.Lock()
         self._numbers = 0
+        self._restarts = 3
         self._closed: str | None = None
         self._thread = threading.Thread(target=self._run, name="ns-pool", daemon=True)
         self._thread.start()
@@ -124,6 +123,8 @@ class Pool:
     def _run(self) -> None:
         try:
             self._start_nursery()
+            for _ in range(self._limits.workers):
+                self._fork()
             self._selector.register(self._ear, selectors.EVENT_READ, None)
             while self._closed is None:
                 self._deal()
@@ -144,16 +145,13 @@ class Pool:
         theirs.close()
         self._control = ours
         self._selector.register(ours, selectors.EVENT_READ, None)
-        for _ in range(self._limits.workers):
-            self._fork()
 
     def _fork(self) -> None:
         ours, theirs = socket.socketpair()
         with contextlib.suppress(BrokenPipeError, ConnectionError):  # a dead nursery is noticed when it is read
             socket.send_fds(self._control, [b"f"], [theirs.fileno()])
         theirs.close()
-        ours.setblocking(False)
-        worker = _Worker(ours)
+        worker = _Worker(Channel(ours))
         self._workers.append(worker)
         self._selector.register(ours, selectors.EVENT_READ, worker)
 
@@ -177,40 +175,44 @@ class Pool:
             worker.since, worker.cpu = now, None
         call.owner = worker
         worker.pending.append(call)
-        worker.out += call.payload
-        self._flush(worker)
+        worker.channel.send(call.payload)
+        self._watch(worker)
 
-    def _flush(self, worker: _Worker) -> None:
-        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionError):
-            while worker.out:
-                del worker.out[: worker.sock.send(worker.out)]
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.out else 0)
-        if self._selector.get_key(worker.sock).events != wanted:
-            self._selector.modify(worker.sock, wanted, worker)
+    def _watch(self, worker: _Worker) -> None:
+        """Wakes for writing too while something waits to be sent."""
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.channel.unsent else 0)
+        if self._selector.get_key(worker.channel.sock).events != wanted:
+            self._selector.modify(worker.channel.sock, wanted, worker)
 
     def _serve(self, key: selectors.SelectorKey, events: int) -> None:
         if key.fileobj is self._ear:
             self._ear.recv(4096)
         elif key.fileobj is self._control:
-            words = self._control.recv(65536)
-            self._closed = words.decode() if words else "the process that starts the grading processes died"
+            self._hear_nursery(self._control.recv(65536))
         elif key.data in self._workers:
             if events & selectors.EVENT_WRITE:
-                self._flush(key.data)
+                key.data.channel.flush()
+                self._watch(key.data)
             if events & selectors.EVENT_READ:
                 self._hear(key.data)
 
-    def _hear(self, worker: _Worker) -> None:
-        try:
-            data = worker.sock.recv(1 << 18)
-        except BlockingIOError:
+    def _hear_nursery(self, words: bytes) -> None:
+        """It speaks only to say why it cannot work. Silent, it was killed: then its workers die too, and it is replaced."""
+        self._restarts -= 1
+        if words or self._restarts < 0:
+            self._closed = words.decode() or "the process that starts the grading processes died"
             return
-        except ConnectionError:
-            data = b""
+        self._selector.unregister(self._control)
+        self._control.close()
+        self._nursery.wait()
+        self._start_nursery()
+
+    def _hear(self, worker: _Worker) -> None:
+        messages = worker.channel.receive()
         now = time.monotonic()
-        for message in worker.frames.feed(data):
+        for message in messages or ():
             self._take(worker, pickle.loads(message), now)
-        if not data:
+        if messages is None:
             self._bury(worker, "the process that graded it died")
 
     def _take(self, worker: _Worker, message: tuple[str, Any], now: float) -> None:
@@ -276,8 +278,8 @@ class Pool:
     def _drop(self, worker: _Worker) -> None:
         if worker in self._workers:
             self._workers.remove(worker)
-            self._selector.unregister(worker.sock)
-            worker.sock.close()
+            self._selector.unregister(worker.channel.sock)
+            worker.channel.sock.close()
             if worker.pid:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(worker.pid, signal.SIGKILL)
@@ -308,7 +310,7 @@ class Pool:
 
 def _has_room(worker: _Worker, now: float) -> bool:
     slow = worker.pending and now - worker.since > _SLOW_S
-    return len(worker.pending) < _AHEAD and len(worker.out) < _UNSENT_BYTES and not slow
+    return len(worker.pending) < _AHEAD and len(worker.channel.unsent) < _UNSENT_BYTES and not slow
 
 
 def _cpu_seconds(pid: int) -> float:

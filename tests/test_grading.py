@@ -75,6 +75,16 @@ def test_a_worker_is_replaced_after_it_was_killed() -> None:
     assert graded(body, workers=1) == [None] * 20
 
 
+def test_the_pool_survives_the_death_of_the_process_that_forks_its_workers() -> None:
+    async def body(grader: Grader) -> list[str | None]:
+        first = await grade(grader, "ok")
+        stat = Path(f"/proc/{first.comment}/stat").read_text()
+        os.kill(int(stat.rpartition(")")[2].split()[1]), signal.SIGKILL)
+        return [(await grade(grader, "ok")).error for _ in range(50)]
+
+    assert graded(body, workers=1) == [None] * 50
+
+
 def test_long_generations_arrive_whole() -> None:
     text = "é" * 200_000 + "the end"
 
