@@ -59,7 +59,7 @@ def murder(kind: str, folder: Path, chance: random.Random) -> Outcome:
             moment = chance.randint(1, 40)
             until(lambda: run.answered() >= moment, 120, "the run did not begin")
             held = held_now(run)
-            victims = processes_of(run)
+            victims = run.processes()
             KINDS[kind](run, chance)
             code, retries = finished(run, launcher), 0
             while code != 0 and retries < 4:
@@ -67,10 +67,11 @@ def murder(kind: str, folder: Path, chance: random.Random) -> Outcome:
             until(lambda: not any(map(process_ids.started, victims)), 30, "a killed job left processes behind")
         finally:
             launcher.kill()
+            launcher.wait()
             forget(run)
         asked = run.asked()
         complete = code == 0 and run.complete()
-        orphans = tuple(processes_of(run))
+        orphans = tuple(run.processes())
         return Outcome(kind, complete, asked.total() - len(asked), held, retries, time.monotonic() - began, orphans)
 
 
@@ -116,18 +117,6 @@ def finished(run: Run, command: subprocess.Popen[str]) -> int:
     return command.returncode
 
 
-def processes_of(run: Run) -> list[int]:
-    """Every process that has something of this run on its command line, but for those that a person started."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            words = path.read_bytes().split(b"\0")
-            ours = any(str(run.folder).encode() in word for word in words)
-            if ours and b"eval" not in words and b"-c" not in words and process_ids.started(int(path.parent.name)):
-                found.append(int(path.parent.name))
-    return found
-
-
 def requeue(run: Run, chance: random.Random) -> None:
     slurm("scontrol", "requeue", chance.choice(run.job_ids()))
 
@@ -135,7 +124,7 @@ def requeue(run: Run, chance: random.Random) -> None:
 def preemption(run: Run, chance: random.Random) -> None:
     higher = occupy_all_nodes()
     try:
-        until(lambda: "requeued" in (run.state("generate-0")["state"], run.state("generate-1")["state"]), 60)
+        until(lambda: slurm("squeue", "-h", "-j", higher, "-o", "%T").strip() == "RUNNING", 120, "nobody was preempted")
     finally:
         slurm("scancel", higher)
 
@@ -179,7 +168,7 @@ def full_disk(run: Run, chance: random.Random) -> None:
             file.write(bytes(4096))
     answered = run.answered()
     try:
-        until(lambda: run.answered() > answered + 4 or not processes_of(run), 60)
+        until(lambda: run.answered() > answered + 4 or not run.processes(), 60)
         time.sleep(0.5)
     finally:
         filler.unlink()
@@ -196,7 +185,7 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 
 def _kill(run: Run, chance: random.Random, wanted: Callable[[list[bytes]], bool]) -> None:
-    candidates = [pid for pid in processes_of(run) if wanted(_command(Path(f"/proc/{pid}/cmdline")).split(b"\0"))]
+    candidates = [pid for pid in run.processes() if wanted(_command(Path(f"/proc/{pid}/cmdline")).split(b"\0"))]
     if candidates:
         with contextlib.suppress(ProcessLookupError):
             os.kill(chance.choice(candidates), signal.SIGKILL)

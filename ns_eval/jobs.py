@@ -137,7 +137,7 @@ def _enter(found: SpecFile) -> None:
         # A TERM also comes before a preemption: ending early would make it a failure instead of a new start, so submitit's
         # handler stays. A dead slurmstepd takes nothing with it, and Slurm may start the job elsewhere: two would write.
         process_ids.die_with_parent()
-        if _rank() == 0 and "SUBMITIT_FOLDER" in os.environ:
+        if "SUBMITIT_FOLDER" in os.environ:
             # The batch script watches this process: see `slurm_jobs`.
             Path(os.environ["SUBMITIT_FOLDER"], f"{_job_id()}.pid").write_text(str(os.getpid()), encoding="utf-8")
     else:
@@ -211,9 +211,7 @@ def _end(found: SpecFile, state: State, error: str | None, hint: str | None, exi
 
 
 def _write(found: SpecFile, state: JobState) -> None:
-    """The first of several nodes speaks for the job."""
-    if _rank() == 0:
-        write_state(found.output_dir, found.job.name, state)
+    write_state(found.output_dir, found.job.name, state)
 
 
 def _grew(progress: Path) -> bool:
@@ -232,10 +230,6 @@ def _near_limit(found: SpecFile, state: JobState) -> bool:
 
 def _on_slurm() -> bool:
     return os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
-
-
-def _rank() -> int:
-    return int(os.environ.get("SLURM_PROCID", "0")) if _on_slurm() else 0
 
 
 def _job_id() -> str:

@@ -80,7 +80,9 @@ def submit(specs: Sequence[JobSpec], cluster: ClusterConfig, output_dir: Path, s
         mounted = [output_dir, folder, *([secrets] if variables else []), *([code] if code else [])]
         python, container = in_container(cluster, stage.first.container, mounted, tuple(variables))
         asked = parameters(cluster, stage, _after(stage.first, ids))
-        asked["srun_args"] = ["--export=ALL", "--kill-on-bad-exit=1", *cluster.srun_args, *container]
+        # One task, on the first node: a server of several nodes starts its own steps on the others, beside this one.
+        once = ["--nodes=1", "--ntasks=1", "--overlap"] if stage.first.nodes > 1 else []
+        asked["srun_args"] = ["--export=ALL", "--kill-on-bad-exit=1", *once, *cluster.srun_args, *container]
         asked["setup"] = [*cluster.setup, *_before(folder)]
         asked["teardown"] = list(_AGAIN)
         found = send(paths, folder, python, asked, _environment(cluster, variables, code))

@@ -197,3 +197,11 @@ def test_a_container_gets_its_image_mounts_and_variables(tmp_path: Path, monkeyp
     assert {f"{data}:/workspace", f"{data}:{data}", f"{tmp_path / 'out'}:{tmp_path / 'out'}"} <= set(mounts)
     assert "MY_SERVICE" in told["FAKE_PYXIS_ENV"].split(",")
     assert told["FAKE_PYXIS_MOUNT_HOME"] == "0"
+
+
+def test_a_job_of_two_nodes_runs_once_and_can_start_steps_on_the_other_node(tmp_path: Path) -> None:
+    job = JobSpec("generate", TARGETS + "steps_on_all_nodes", {"path": str(tmp_path / "nodes")}, nodes=2)
+    launch.wait(launch.submit([job], cluster(tmp_path), tmp_path))
+    nodes = (tmp_path / "nodes").read_text().split()
+    assert len(nodes) == 2
+    assert len(set(nodes)) == 2

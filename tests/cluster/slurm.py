@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from ns_eval import process_ids
 from tests.paths import REPO
 
 # Any checkpoint will do: the simulated engine answers for it.
@@ -65,6 +67,8 @@ class Run:
     jobs: int = 4
     us_per_token: float = 20.0
     slots: int = 8
+    argv: tuple[str, ...] = ("{python}", str(ENGINE), "--journal", "{journal}", "--port", "{port}")
+    ready_timeout_s: float = 60
 
     @property
     def out(self) -> Path:
@@ -90,10 +94,10 @@ class Run:
             (data / benchmark / "test.jsonl").write_text(text, encoding="utf-8")
         engine = {
             "name": "sim",
-            "argv": ["{python}", str(ENGINE), "--journal", str(self.journal), "--port", "{port}"],
+            "argv": [word.replace("{journal}", str(self.journal)) for word in self.argv],
             "args": {"model": "{name}", "slots": self.slots, "us-per-token": self.us_per_token},
             "max_num_seqs": self.slots,
-            "ready_timeout_s": 60,
+            "ready_timeout_s": self.ready_timeout_s,
         }
         server = self.folder / "sim.yaml"
         server.write_text(json.dumps(engine), encoding="utf-8")
@@ -160,6 +164,17 @@ class Run:
 
     def answered(self) -> int:
         return self.journal.read_text().count("answered\t") if self.journal.exists() else 0
+
+    def processes(self) -> list[int]:
+        """Every process that has something of this run on its command line, but for those that a person started."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = path.read_bytes().split(b"\0")
+                ours = any(str(self.folder).encode() in word for word in words)
+                if ours and not {b"eval", b"-c"} & set(words) and process_ids.started(int(path.parent.name)):
+                    found.append(int(path.parent.name))
+        return found
 
     def job_ids(self) -> list[str]:
         table = json.loads((self.out / "jobs.json").read_text())

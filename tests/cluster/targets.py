@@ -108,3 +108,20 @@ def second_time(path: str, text: str) -> None:
         once.touch()
         raise ServerError("not yet")
     write(path, text)
+
+
+def steps_on_all_nodes(path: str) -> None:
+    """Adds to a file the names of the nodes of this job, each as a step on that node tells it."""
+    nodes = subprocess.run(["scontrol", "show", "hostnames"], capture_output=True, text=True, check=True).stdout.split()
+    for node in nodes:
+        step = [
+            "srun",
+            "--overlap",
+            "--mem=0",
+            "--nodes=1",
+            "--ntasks=1",
+            f"--nodelist={node}",
+            "printenv",
+            "SLURMD_NODENAME",
+        ]
+        write(path, subprocess.run(step, capture_output=True, text=True, check=True).stdout.strip())
