@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from ns_eval import adapters, clusters, conversion_request, staging
+from ns_eval.arguments import Spellings
 from ns_eval.checkpoint import Checkpoint, check_split
 from ns_eval.config import REQUIRED, build
 from ns_eval.conversion_request import Request
@@ -100,6 +101,24 @@ class ConvertConfig(PlaceConfig):
     """Go on where an earlier try stopped; false begins anew."""
     convert: ConvertDetails = field(default_factory=ConvertDetails)
     """Switches that are seldom needed."""
+    dry_run: bool = False
+    """Print the steps and their commands, start nothing."""
+
+
+CONVERT_SPELLINGS = Spellings(
+    ignored={
+        "expname": "a conversion is known by its output",
+        "reuse_code": "jobs run the installed code",
+        "skip_hf_home_check": "nothing needs HF_HOME",
+    },
+    refused={
+        "log_dir": "what the tools say lies in <output_model>/conversion-logs",
+        "run_after": "chain with the shell: `ns … && ns convert …`, or use the cluster's own dependencies",
+        "precision": "write --dtype=bf16",
+        "max_shard_size": "shards stay as they are; a merged model comes in shards of 5 GB",
+        "reuse_code_exp": "jobs run the installed code",
+    },
+)
 
 
 def main(config: ConvertConfig) -> int:

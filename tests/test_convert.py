@@ -20,7 +20,7 @@ import pytest
 
 from ns_eval import checkpoint, conversion, staging
 from ns_eval.compose import compose, overrides
-from ns_eval.conversion import ConvertConfig
+from ns_eval.conversion import CONVERT_SPELLINGS, ConvertConfig
 from ns_eval.errors import DataError, JobError, UsageError
 from tests.models import TINYMATH, change, made_up, tinymath
 from tests.paths import REPO
@@ -35,7 +35,7 @@ DOCUMENT = [
 
 def typed(*words: str | Path) -> ConvertConfig:
     """The configuration of a command line."""
-    return compose(ConvertConfig, overrides(ConvertConfig, [str(word) for word in words], None), ())
+    return compose(ConvertConfig, overrides(ConvertConfig, [str(word) for word in words], CONVERT_SPELLINGS), ())
 
 
 @pytest.fixture
@@ -285,6 +285,13 @@ def test_the_checkpoint_is_staged_on_request_although_a_builder_is_there(model: 
     conversion.convert(engine(model, tmp_path / "out", "++convert.mode=checkpoint"))
     assert checkpoint.inspect(tmp_path / "out").kind == "safetensors"
     assert not calls.exists()
+
+
+def test_the_parents_other_flags_are_taken_or_answered(model: Path, tmp_path: Path) -> None:
+    words = [f"--input_model={model}", f"--output_model={tmp_path}/out", "--convert-to", "trtllm"]
+    assert typed(*words, "--expname=conversion", "--trt_reuse_tmp_engine", "False").trt_reuse_tmp_engine is False
+    with pytest.raises(UsageError, match="conversion-logs"):
+        typed(*words, "--log_dir=/logs")
 
 
 def test_a_dry_run_prints_the_commands_and_writes_nothing(
