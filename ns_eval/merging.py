@@ -45,18 +45,16 @@ def merge(base: Checkpoint, adapter: Adapter, target: Path, dtype: str) -> Merge
     Raises:
         DataError: the adapter changes nothing, or the saved model does not answer as base and adapter did.
     """
-    from peft import PeftModel
-
     computed_in = _computing_dtype(base)
     tokens = tokenizer(base.path)(_PROBE, return_tensors="pt")["input_ids"]
     model = load(base.path, computed_in)
     plain = _log_probabilities(model, tokens)
-    wrapped: Any = PeftModel.from_pretrained(model, str(adapter.path), torch_device="cpu").eval().requires_grad_(False)
+    wrapped = _with_adapter(model, base, adapter)
     adapted = _log_probabilities(wrapped, tokens)
     effect = _divergence(adapted, plain)
     if effect == 0.0:
         raise DataError(f"adapter {adapter.name} changes nothing in {base.path}: its weights are zero, or fit no module")
-    merged: Any = _cast(wrapped.merge_and_unload(safe_merge=True), dtype)
+    merged = _cast(wrapped.merge_and_unload(), dtype)
     merged.save_pretrained(target, max_shard_size=_SHARD_SIZE)
     del model, wrapped, merged
     # The library rewrites config.json in its own newest spelling, which other engines misread; the base's is known to work.
@@ -68,13 +66,23 @@ def merge(base: Checkpoint, adapter: Adapter, target: Path, dtype: str) -> Merge
     return _checked(found, adapter, target)
 
 
+def _with_adapter(model: Any, base: Checkpoint, adapter: Adapter) -> Any:
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, str(adapter.path), torch_device="cpu").eval().requires_grad_(False)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise DataError(f"adapter {adapter.name} does not fit {base.path}: {reason}") from error
+
+
 def _checked(found: Merged, adapter: Adapter, target: Path) -> Merged:
     log.info(
         "adapter %s moves the probe text by %.2g nats a token; the merged model is %.2g from it (largest difference %.2g)",
         *(adapter.name, found.adapter_effect, found.divergence, found.largest_difference),
     )
     tolerance = max(_TOLERANCE[found.dtype], _TOLERANCE[found.computed_in])
-    if found.divergence > tolerance:
+    if not found.divergence <= tolerance:  # not a number is no agreement either
         raise DataError(
             f"{target}: merged and saved in {found.dtype}, the model is {found.divergence:.2g} nats a token from base and "
             f"adapter together; up to {tolerance:g} would be rounding",

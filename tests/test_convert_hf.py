@@ -175,6 +175,32 @@ def test_the_merged_model_is_served_from_a_gguf_file_with_the_adapters_answers(t
 
 
 @pytest.mark.slow
+def test_an_adapter_that_only_peft_can_check_is_refused_with_its_words(tmp_path: Path) -> None:
+    """A .bin checkpoint does not list its tensors."""
+    pytest.importorskip("peft", reason="peft is not installed: pip install 'ns-eval[hf]'")
+    convert(TINYMATH, tmp_path / "bin", weights_format="bin")
+    other = adapter(tmp_path / "lora", inputs=96, target_modules=["up_proj"], task_type="CAUSAL_LM")
+    with pytest.raises(DataError, match=r"adapter lora does not fit .*size mismatch|adapter lora does not fit .*shape"):
+        convert(tmp_path / "bin", tmp_path / "out", adapter=str(other))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@needs_shared
+def test_an_adapter_with_numbers_that_are_none_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("peft", reason="peft is not installed: pip install 'ns-eval[hf]'")
+    broken = tmp_path / "broken"
+    shutil.copytree(HARD, broken, copy_function=shutil.copyfile)
+    broken.chmod(0o755)
+    tensors = load_file(broken / "adapter_model.safetensors")
+    next(iter(tensors.values()))[0, 0] = float("nan")
+    save_file(tensors, broken / "adapter_model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(DataError, match="nan nats a token"):
+        convert(TINYMATH, tmp_path / "out", adapter=str(broken))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
 @needs_shared
 def test_an_adapter_without_effect_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("peft", reason="peft is not installed: pip install 'ns-eval[hf]'")
