@@ -101,6 +101,7 @@ def deal(found: Sequence[BenchmarkRun], num_jobs: int) -> tuple[tuple[BenchmarkR
 def _run(config: EvalConfig, asked: Asked, output_dir: Path, model: str) -> BenchmarkRun:
     benchmark = asked.benchmark
     split = config.split or benchmark.split
+    questions.require_runnable(benchmark)
     loaded = questions.load(benchmark, split, questions.data_dir(config.data_dir))
     rows = len(loaded.questions) if config.max_samples < 0 else min(config.max_samples, len(loaded.questions))
     prompt = prompt_of(config, config.prompt_config or benchmark.prompt)

@@ -61,15 +61,19 @@ def origin_file(path: Path) -> Path:
     return path.with_name(f"{path.stem}.origin.json")
 
 
+def require_runnable(benchmark: BenchmarkConfig) -> None:
+    """DataError for a benchmark that cannot be run at all, whether its questions can be prepared or not."""
+    if benchmark.status in _CLOSED:
+        raise DataError(f"{benchmark.name} is {benchmark.status}: {benchmark.reason}", hint="ns show benchmarks")
+
+
 def load(benchmark: BenchmarkConfig, split: str, folder: Path) -> Questions:
     """A split of a benchmark, in the file's order.
 
     Raises:
-        DataError: its status says that it cannot be run; not prepared; a line that is no JSON object, a duplicate id, a
+        DataError: not prepared; a line that is no JSON object, a duplicate id, a
             missing problem or a column that the benchmark needs, by file and line.
     """
-    if benchmark.status in _CLOSED:
-        raise DataError(f"{benchmark.name} is {benchmark.status}: {benchmark.reason}", hint="ns show benchmarks")
     path = split_file(benchmark, split, folder)
     if not path.is_file():
         raise _not_prepared(benchmark, split, path, folder)

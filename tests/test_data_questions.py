@@ -120,7 +120,7 @@ def test_readiness_is_what_lies_on_the_disk_else_what_the_yaml_says(tmp_path: Pa
 def test_what_cannot_be_run_or_must_be_brought_says_why(tmp_path: Path) -> None:
     written(tmp_path, [row(0)])
     with pytest.raises(DataError, match="sums is incompatible: it needs eyes"):
-        questions.load(BenchmarkConfig(name="sums", status="incompatible", reason="it needs eyes"), "test", tmp_path)
+        questions.require_runnable(BenchmarkConfig(name="sums", status="incompatible", reason="it needs eyes"))
     with pytest.raises(DataError, match="no public question set of that name") as caught:
         questions.load(benchmarks.find("protein_function"), "test", tmp_path)
     assert caught.value.hint == "ns show benchmarks"
