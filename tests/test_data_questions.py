@@ -122,7 +122,7 @@ def test_what_cannot_be_run_or_must_be_brought_says_why(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="sums is incompatible: it needs eyes"):
         questions.require_runnable(BenchmarkConfig(name="sums", status="incompatible", reason="it needs eyes"))
     with pytest.raises(DataError, match="no public question set of that name") as caught:
-        questions.load(benchmarks.find("protein_function"), "test", tmp_path)
+        questions.require_runnable(benchmarks.find("protein_function"))
     assert caught.value.hint == "ns show benchmarks"
     with pytest.raises(DataError, match="needs_source: register at") as caught:
         questions.load(benchmarks.find("bioasq"), "test", tmp_path)
