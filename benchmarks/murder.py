@@ -113,7 +113,9 @@ def finished(run: Run, command: subprocess.Popen[str]) -> int:
             command.kill()
             raise AssertionError(f"not done after five minutes:\n{slurm('squeue', '-r')}\n{command.communicate()}")
         time.sleep(0.5)
-    command.communicate()
+    out, told = command.communicate()
+    if command.returncode != 0:
+        print(f"     ended with {command.returncode}: {(told or out).strip()[-600:]}", file=sys.stderr, flush=True)
     return command.returncode
 
 
@@ -132,7 +134,13 @@ def preemption(run: Run, chance: random.Random) -> None:
 def node_down(run: Run, chance: random.Random) -> None:
     node = slurm("squeue", "-h", "-j", run.job_ids()[0].partition("_")[0], "-o", "%N").split()[0]
     slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=murder")
-    slurm("scontrol", "update", f"nodename={node}", "state=resume")
+    until(lambda: back(node), 60, f"{node} does not come back")
+
+
+def back(node: str) -> bool:
+    """Slurm refuses to resume a node that still ends its jobs."""
+    subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], capture_output=True, timeout=60)
+    return not any(word in slurm("sinfo", "-h", "-n", node, "-o", "%T") for word in ("down", "drain"))
 
 
 def scancel(run: Run, chance: random.Random) -> None:

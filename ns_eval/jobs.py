@@ -83,7 +83,8 @@ class Job:
         SystemExit may leave it: any other exception would surface inside some request and be taken for that one's failure.
         """
         found = read_spec(self.spec)
-        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        for number in (signal.SIGUSR2, signal.SIGTERM):  # Slurm's own follow while the server is stopped
+            signal.signal(number, signal.SIG_IGN)
         state = read_state(found.output_dir, found.job.name)
         idle = 0 if _grew(progress_path(found.output_dir, found.job.name)) else state.idle + _near_limit(found, state)
         if idle >= _IDLE_STARTS:
@@ -134,9 +135,9 @@ def _enter(found: SpecFile) -> None:
     if found.environment is not None:
         os.environ.update(read_environment(found.environment, found.variables))
     if _on_slurm():
-        # A TERM also comes before a preemption: ending early would make it a failure instead of a new start, so submitit's
-        # handler stays. A dead slurmstepd takes nothing with it, and Slurm may start the job elsewhere: two would write.
+        # A dead slurmstepd takes nothing with it, and Slurm may start the job elsewhere: two would write.
         process_ids.die_with_parent()
+        signal.signal(signal.SIGTERM, _told_to_end)
         if "SUBMITIT_FOLDER" in os.environ:
             # The batch script watches this process: see `slurm_jobs`.
             Path(os.environ["SUBMITIT_FOLDER"], f"{_job_id()}.pid").write_text(str(os.getpid()), encoding="utf-8")
@@ -145,6 +146,15 @@ def _enter(found: SpecFile) -> None:
     if read_state(found.output_dir, found.job.name).idle >= _IDLE_STARTS:
         raise JobError(f"it was ended {_IDLE_STARTS} times without one new sample", hint="ns logs OUT shows by what")
     _require(found)
+
+
+def _told_to_end(number: int, frame: object) -> None:
+    """Slurm's TERM goes to the server and the graders too: going on without them would be recorded as a failure.
+
+    After a scancel that is the end; before a preemption, the batch script sees the exit code and queues the job again.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def write_environment(path: Path, values: Mapping[str, str]) -> None:

@@ -30,7 +30,7 @@ _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 # Slurm's own default of the largest array.
 _ARRAY_SIZE = 1000
 
-# A Python that a signal killed could queue nothing again, so the script does, unless somebody cancelled the job. submitit
+# A Python that a signal ended could queue nothing again, so the script does, unless somebody cancelled the job. submitit
 # makes the exit code that of the last line, so it is kept. A job that dies at every start gives up by itself.
 _AGAIN = (
     "rc=$?",

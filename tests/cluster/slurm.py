@@ -121,20 +121,14 @@ class Run:
         )
 
     def finish(self, *more: str, within_s: float = 150.0) -> subprocess.CompletedProcess[str]:
-        """The whole run in the foreground."""
-        return subprocess.run(
-            self.command(*more), cwd=REPO, env=self.environment(), capture_output=True, text=True, timeout=within_s
-        )
-
-    def ns(self, *words: str, within_s: float = 150.0) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "ns_eval", *words],
-            cwd=REPO,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            timeout=within_s,
-        )
+        """The whole run in the foreground; its jobs are cancelled where it takes too long."""
+        try:
+            return subprocess.run(
+                self.command(*more), cwd=REPO, env=self.environment(), capture_output=True, text=True, timeout=within_s
+            )
+        except subprocess.TimeoutExpired:
+            subprocess.run(["scancel", *self.job_ids()], capture_output=True, timeout=60)
+            raise
 
     def rows(self) -> list[dict[str, Any]]:
         """Every line of every finished file."""
