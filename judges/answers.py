@@ -145,7 +145,7 @@ def _by_phrase(text: str) -> str | None:
     if last is None:
         return None
     tail = text[last.end() :].lstrip().split("\n", 1)[0]
-    tail = _HOPE.sub("", tail).strip().strip("*").rstrip(".").strip()
+    tail = _HOPE.sub("", tail).strip().lstrip("}").strip("*").rstrip(".").strip()
     return tail if tail and len(tail) <= LONGEST_BARE else None
 
 

@@ -327,6 +327,17 @@ EQUAL: dict[str, list[tuple[str, str]]] = {
         ("6", "6th"),
         ("1/2", "\\frac{1}{2}\\text{ of the area}"),
     ],
+    "words around a number": [
+        ("1500000", "1.5 million"),
+        ("1.5 million", "1,500,000"),
+        ("2000", r"2 \text{ thousand dollars}"),
+        ("1/3", "0.(3)"),
+        ("5", r"\text{The answer is } 5"),
+        ("Yes", "Yes, since 4 is even"),
+        ("No", r"\text{No}"),
+        ("8", "8 (eight)"),
+        ("Area = 5", "5"),
+    ],
     "what models write": [
         ("\\frac{3}{4}", "3 / 4"),
         ("8", "8.0 "),
@@ -740,6 +751,13 @@ DIFFERENT: dict[str, list[tuple[str, str]]] = {
         ("-x^2", "(-x)^2"),
         ("2^3^2", "(2^3)^2"),
         ("1/2x^2", "1/(2x^2)"),
+    ],
+    "words around a number": [
+        ("0", "0.(3)"),
+        ("5", "5 million"),
+        ("Yes", "No, since 5 is odd"),
+        ("No", "Not at all"),
+        ("5", r"\text{The answer is } 6"),
     ],
     "found by changing golds at random": [
         ("12:00", "13:00"),

@@ -27,6 +27,10 @@ _REPEATED = re.compile(r"(-?\d*\.\d*?)(?:(\d)\2{2,}|(\d{2,6})\3+)\s*(?:\.\.\.|\\
 _ORDINAL = re.compile(r"(\d+)\s*(?:\^\s*\{?\s*)?\x02?(?:st|nd|rd|th)\x03?\s*\}?")
 _CUT_OFF = re.compile(r"(-?\d+\.\d+)\s*(?:\.\.\.|\\[lc]?dots)")
 _WORD_LABEL = re.compile(r"[A-Za-z][A-Za-z]{2}[A-Za-z ]{0,40}\s*[=:]\s*(?=[-\d\\([])")
+_TEXT_LABEL = re.compile(r"\x02[^\x03]*(?:\b(?:is|are|equals)|[=:])\s*\x03\s*(?=[-\d\\([])")
+_LARGE = re.compile(r"(?<=\d)\s*(\x02?)\s*(thousand|million|billion|trillion)s?\b\s*(\x03?)", re.IGNORECASE)
+_LARGE_POWERS = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_BRACKETED_PERIOD = re.compile(r"(-?\d*\.\d*)\((\d{1,20})\)")
 _IN_WORDS = re.compile(r"(?<=\d)()\s*\([a-z][a-z ,-]+\)$")
 _DOTTED = re.compile(r"(\.\d*)\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?")
 _LETTER = re.compile(r"^[\s({\[\x02]*([A-Ja-j])[\s)}\]\x03]*(?:[).:][\s)}\]\x03]*.*)?$", re.DOTALL)
@@ -80,9 +84,15 @@ def understand(written: str, decimal_comma: bool = False, mixed_numbers: str = "
 
 
 def _without_words_around(normal: str) -> str:
-    """`Area = 5` and `8 (eight)` without their words."""
-    label = _WORD_LABEL.match(normal)
+    """`Area = 5`, `8 (eight)` and `1.5 million` without their words."""
+    label = _WORD_LABEL.match(normal) or _TEXT_LABEL.match(normal)
+    normal = _LARGE.sub(_power_of_ten, normal)
     return _IN_WORDS.sub(r"\1", normal[label.end() :] if label else normal)
+
+
+def _power_of_ten(match: re.Match[str]) -> str:
+    still_open = match[1] if match[1] and not match[3] else ""  # "thousand dollars" in one text: the rest is a unit
+    return f"\\cdot 10^{{{_LARGE_POWERS[match[2].lower()]}}} {still_open}"
 
 
 def _letter(normal: str) -> str:
@@ -111,6 +121,8 @@ def _one_number(core: str, decimal_comma: bool) -> str:
     plain = words(core)
     if plain in NUMBER_WORDS:
         return str(NUMBER_WORDS.index(plain))
+    if match := _BRACKETED_PERIOD.fullmatch(core):
+        return f"{match[1]}\\overline{{{match[2]}}}"
     if plain in _REAL_NUMBERS:
         return "\\mathbb{R}"
     if match := _BASE_WORD.match(core) or _LETTERED_BASE.match(core) or _BRACKETED_BASE.fullmatch(core):
