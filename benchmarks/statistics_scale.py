@@ -16,8 +16,7 @@ import time
 import numpy as np
 
 from ns_eval.scores import Meta, Row, Scores, table
-from summarize.compare import compared
-from summarize.compare import CompareConfig, aligned
+from summarize.compare import CompareConfig, aligned, compared
 from summarize.metrics import metrics
 from summarize.questions import Samples, samples
 from summarize.tables import Options, Table, tables
@@ -60,7 +59,9 @@ def main() -> None:
 
     start = time.process_time()
     found = [samples(run) for run in runs]
-    made: list[Table] = [tables(f"m{at}", own, run.meta, Options())[0] for at, (own, run) in enumerate(zip(found, runs, strict=True))]
+    made: list[Table] = [
+        tables(f"m{at}", own, run.meta, Options())[0] for at, (own, run) in enumerate(zip(found, runs, strict=True))
+    ]
     metrics(made, {})
     summary = time.process_time() - start
     start = time.process_time()
@@ -76,7 +77,8 @@ def main() -> None:
     print(f"tables and every k   {summary:6.2f} CPU s")
     print(f"{len(pairs)} comparisons      {comparison:6.2f} CPU s")
     print(f"one plain majority   {reference:6.2f} CPU s (a loop, one k of one score)")
-    print(f"peak memory          {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:6.0f} MB, the rows' making included")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"peak memory          {peak:6.0f} MB, the rows' making included")
 
 
 if __name__ == "__main__":

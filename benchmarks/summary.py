@@ -26,7 +26,7 @@ def write_run(folder: Path, samples: int, kilobytes: int) -> int:
     from ns_eval.records import Generation, Question, Sample, Verdict, dumps, sample_row
 
     chance = random.Random(0)
-    words = r"Let us compute the sum of all integers, so $x^2 = \frac{1}{2}$ holds and we have that \boxed{4}. Wait, \"no\"".split()
+    words = [r"$x^2", "=", r"\frac{1}{2}$", "so", "the", "sum", "of", "all", "integers,", "Wait,", r"\boxed{4}", "hence\n"]
     text = " ".join(chance.choice(words) for _ in range(600 * kilobytes))
     size = 1024 * kilobytes
     folder.mkdir(parents=True)

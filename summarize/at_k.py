@@ -18,6 +18,7 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 # C(n, n/2) leaves the range of a float beyond this; for more samples majority@k is known at k = n only.
 MOST_SAMPLES = 1000
 _BATCH = 1024
+_BLOCK = 256
 
 
 def none_of_k(n: int, c: int | Integers) -> Floats:
@@ -163,25 +164,41 @@ def _wins(size: Integers, rivals: Integers, unanswered: Integers, n: int) -> Flo
         reach = (rivals >= t).sum(axis=1)
         # Classes smaller than t cannot rival: with the unanswered they are (1+z)^small, whatever s is.
         small = unanswered + np.where(rivals < t, rivals, 0).sum(axis=1)
-        for count in np.unique(reach[size >= t]):
-            rows = np.flatnonzero((reach == count) & (size >= t))
-            nodes, weights = _nodes(min(int(count), n // t) // 2 + 1)
-            product = np.repeat(choose[small[rows]][:, None, :], len(nodes), axis=1)
-            for rank in range(count):
-                product = _times(product, choose[rivals[rows, rank], : t + 1], nodes)
-            total[rows, t:] += choose[size[rows], t][:, None] * np.einsum("g,rgz->rz", weights, product[:, :, : n + 1 - t])
+        # Rows with most rivals first: those that still have one of the next rank are the first so many.
+        rows = np.flatnonzero(size >= t)
+        rows = rows[np.argsort(-reach[rows], kind="stable")]
+        for start in range(0, len(rows), _BLOCK):
+            block = rows[start : start + _BLOCK]
+            others = _others(rivals[block], reach[block], small[block], t, n)
+            total[block, t:] += choose[size[block], t][:, None] * others[:, : n + 1 - t]
     return total
 
 
-def _times(product: Floats, kernel: Floats, nodes: Floats) -> Floats:
-    """The product (rows, nodes, n+1) with sum_{x<t} kernel[x] z^x + s kernel[t] z^t; terms beyond z^n fall away."""
+def _others(rivals: Integers, reach: Integers, small: Integers, t: int, n: int) -> Floats:
+    """The others' generating function at most t each, ties weighted: shape (rows, n+1)."""
+    choose = _binomials(n)
+    most, degree = int(reach[0]), int(small.max())
+    nodes, weights = _nodes(min(most, n // t) // 2 + 1)
+    product = np.repeat(choose[small][:, None, :], len(nodes), axis=1)
+    for rank in range(most):
+        count = int(np.sum(reach > rank))
+        grown = min(n, degree + t)
+        factors = choose[rivals[:count, rank], : t + 1]
+        product[:count, :, : grown + 1] = _times(product[:count, :, : degree + 1], factors, nodes, grown)
+        degree = grown
+    found: Floats = np.einsum("g,rgz->rz", weights, product)
+    return found
+
+
+def _times(product: Floats, kernel: Floats, nodes: Floats, degree: int) -> Floats:
+    """The product (rows, nodes, powers of z) with sum_{x<t} kernel[x] z^x + s kernel[t] z^t, up to z^degree."""
     rows, count, width = product.shape
     t = kernel.shape[1] - 1
-    padded = np.zeros((rows, count, width + t))
-    padded[:, :, t:] = product
+    padded = np.zeros((rows, count, degree + 1 + t))
+    padded[:, :, t : t + width] = product
     windows = np.lib.stride_tricks.sliding_window_view(padded, t, axis=2)[:, :, 1:]
     result: Floats = np.einsum("rgzx,rx->rgz", windows, kernel[:, t - 1 :: -1])
-    result += (kernel[:, t, None] * nodes)[:, :, None] * padded[:, :, :width]
+    result += (kernel[:, t, None] * nodes)[:, :, None] * padded[:, :, : degree + 1]
     return result
 
 

@@ -186,8 +186,8 @@ def _column(run: Samples, score: str, metric: str, label: str) -> Floats:
     mode = _MODE.fullmatch(metric)
     assert mode is not None
     seeded = run.where(run.seed != GREEDY)
-    item = per_question(seeded if len(seeded.question) else run, score)
     k = int(mode["k"])
+    item = per_question(seeded if len(seeded.question) else run, score, vote=k > 1 and mode["kind"] != "pass")
     if k == 1:
         return item.mean
     curve = item.passed if mode["kind"] == "pass" else item.voted

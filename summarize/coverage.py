@@ -98,11 +98,14 @@ def pass_extremes(n: Integers, right: Integers, samples: int, k: int) -> Extreme
     return Extremes(worst, best)
 
 
-def vote_extremes(tables: Sequence[Votes], samples: int, k: int) -> Extremes:
-    """Of majority@k: what is missing votes for the largest wrong class, or for the largest right one."""
-    worst, best = ([_joined(table, samples, verdict=verdict) for table in tables] for verdict in (False, True))
-    width = max(table.n for table in worst) + 1
-    return Extremes(expected_votes(worst, width)[:, k], expected_votes(best, width)[:, k])
+def vote_extremes(voted: Floats, tables: Sequence[Votes], samples: int, k: int) -> Extremes:
+    """Of majority@k, which is `voted` where nothing is missing: the rest votes for the largest wrong or right class."""
+    short = [at for at, table in enumerate(tables) if table.n < samples]
+    worst, best = voted.copy(), voted.copy()
+    for ends, verdict in ((worst, False), (best, True)):
+        joined = [_joined(tables[at], samples, verdict=verdict) for at in short]
+        ends[short] = expected_votes(joined, samples + 1)[:, k]
+    return Extremes(worst, best)
 
 
 def _joined(table: Votes, samples: int, *, verdict: bool) -> Votes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,12 +94,18 @@ def sign_flip(gaps: Floats, clusters: Integers | None = None, seed: int = 0) -> 
     if len(moving) <= _COUNTED:
         patterns = (np.arange(2 ** len(moving))[:, None] >> np.arange(len(moving))) & 1
         return float(np.mean(np.abs((2.0 * patterns - 1) @ moving) >= observed))
-    rng = np.random.default_rng(seed)
     hits = 0
-    for _ in range(10):
-        signs = 2.0 * rng.integers(0, 2, (_DRAWS // 10, len(moving))) - 1
-        hits += int(np.sum(np.abs(signs @ moving) >= observed))
+    for signs in np.split(_signs(len(summed), seed), 10):
+        hits += int(np.sum(np.abs(signs.astype(np.float64) @ summed) >= observed))
     return (hits + 1) / (_DRAWS + 1)
+
+
+@functools.lru_cache(maxsize=2)
+def _signs(count: int, seed: int) -> npt.NDArray[np.int8]:
+    """The draws, shape (draws, count): the same for every pair of runs over the same questions."""
+    bits = np.frombuffer(np.random.default_rng(seed).bytes(-(-_DRAWS * count // 8)), np.uint8)
+    coins = np.unpackbits(bits)[: _DRAWS * count].astype(np.int8).reshape(_DRAWS, count)
+    return 2 * coins - 1
 
 
 def detectable(error: float, level: float = 0.95, power: float = _POWER) -> float:

@@ -202,8 +202,8 @@ class PerQuestion:
     tables: tuple[Votes, ...]
 
 
-def per_question(found: Samples, score: str) -> PerQuestion:
-    """Reduces one score. Samples that nobody judged do not take part: they lower n."""
+def per_question(found: Samples, score: str, *, vote: bool = True) -> PerQuestion:
+    """Reduces one score. Samples that nobody judged do not take part: they lower n. Votes cost more than the rest."""
     value = found.values[score]
     scored = ~np.isnan(value)
     question, value, classes = found.question[scored], value[scored], found.classes[scored]
@@ -226,7 +226,7 @@ def per_question(found: Samples, score: str) -> PerQuestion:
             passed[rows, : size + 1] = [best_of_k(value[question == row], value[question == row]) for row in rows]
         else:
             passed[rows, : size + 1] = pass_at_k(size, right[rows].astype(np.int64))
-    if score not in found.graded and (classes >= 0).any():
+    if vote and score not in found.graded and (classes >= 0).any():
         tables, mixed = votes(question, classes, value, unanswered)
         voted = expected_votes(tables, shape[1])
     return PerQuestion(n, mean, variance, right, passed, voted, silent, unanswered, mixed, tuple(tables))

@@ -195,7 +195,7 @@ class _Rows:
         if score in self._found.graded or (kind == "voted" and not item.tables):
             return None
         if kind == "voted":
-            return vote_extremes(item.tables, self._samples, k)
+            return vote_extremes(item.voted[:, k], item.tables, self._samples, k)
         return pass_extremes(item.n, item.right.astype(np.int64), self._samples, k)
 
     def _truncation(self) -> Truncation | None:

@@ -261,3 +261,13 @@ def test_the_picture_is_of_the_kind_that_its_name_says(tmp_path: Path, ending: s
     texts = {"".join(item.itertext()).strip() for item in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}g")}
     assert ElementTree.fromstring(svg).tag.endswith("svg") and texts
     assert content.startswith(b"<!doctype html>") == (ending == "html")
+
+
+def test_a_run_is_a_data_frame(tmp_path: Path) -> None:
+    from summarize.frames import load_run
+
+    for name in ("x", "y"):
+        output_file(tmp_path / "eval-results" / name, 0, [sample("a", 0, "1", True), sample("b", 0, None, False)])
+    frame = load_run(tmp_path)
+    assert list(frame["benchmark"]) == ["x", "x", "y", "y"]
+    assert frame["symbolic_correct"].astype(float).mean() == 0.5
