@@ -22,6 +22,6 @@ def load_run(path: Path | str) -> pd.DataFrame:
 
     found = discover(Path(path)).benchmarks
     frames = [load_scores(item.folder).table.to_pandas().assign(benchmark=item.name) for item in found]
-    merged = pd.concat(frames, ignore_index=True)
+    merged: pd.DataFrame = pd.concat(frames, ignore_index=True)
     merged.insert(0, "benchmark", merged.pop("benchmark"))
     return merged
