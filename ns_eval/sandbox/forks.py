@@ -88,7 +88,10 @@ class Fork:
         """Ends the process and all that descends from it."""
         self._handle.signal(signal.SIGKILL)
         self._handle.close()
-        self._channel.close()
+        if self._channel.fileno() >= 0:
+            # A cancelled `receive` may not have run its end yet, and the number is given to the next channel.
+            self._loop.remove_reader(self._channel)
+            self._channel.close()
 
 
 class Zygote:
@@ -115,7 +118,8 @@ class Zygote:
             async with self._lock:
                 channel = await self._alive()
             try:
-                return await asyncio.wait_for(self._fork_from(channel), _BEGIN_S)
+                async with asyncio.timeout(_BEGIN_S):  # wait_for of Python 3.11 can swallow a cancellation
+                    return await self._fork_from(channel)
             except EOFError as error:
                 if attempt == 2:
                     raise SandboxError(f"the sandbox gave no session: {error}", hint=_LIMITS_HINT) from error
@@ -186,7 +190,8 @@ class Zygote:
             )
             theirs.close()
             try:
-                message, _ = await asyncio.wait_for(_receive(ours), _START_S)
+                async with asyncio.timeout(_START_S):
+                    message, _ = await _receive(ours)
             except (EOFError, TimeoutError) as error:
                 log.seek(0)
                 said = log.read().decode(errors="replace").strip().splitlines()
@@ -238,7 +243,8 @@ async def _receive(channel: socket.socket) -> tuple[Message, int]:
         await ready
         message, descriptors, sender = wire.receive(channel)
     finally:
-        loop.remove_reader(channel)
+        if channel.fileno() >= 0:
+            loop.remove_reader(channel)
     wire.close(descriptors)
     return message, sender
 
