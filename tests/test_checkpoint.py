@@ -138,7 +138,7 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     folder = made_up(tmp_path / "model", shards=3)
     (folder / "model-00002-of-00003.safetensors").unlink()
     with pytest.raises(
-        DataError, match="model-00002-of-00003.safetensors is missing, model.safetensors.index.json names it"
+        DataError, match=r"model-00002-of-00003.safetensors is missing, model.safetensors.index.json names it"
     ):
         checkpoint.inspect(folder)
 
@@ -147,7 +147,7 @@ def test_a_missing_shard_is_named_without_an_index(tmp_path: Path) -> None:
     folder = made_up(tmp_path / "model", shards=3)
     (folder / "model.safetensors.index.json").unlink()
     (folder / "model-00003-of-00003.safetensors").unlink()
-    with pytest.raises(DataError, match="model-00003-of-00003.safetensors is missing, the file names"):
+    with pytest.raises(DataError, match=r"model-00003-of-00003.safetensors is missing, the file names"):
         checkpoint.inspect(folder)
 
 
@@ -156,7 +156,7 @@ def test_a_tensor_that_the_index_names_must_be_there(tmp_path: Path) -> None:
     index = folder / "model.safetensors.index.json"
     places = json.loads(index.read_text())["weight_map"]
     change(index, weight_map=places | {"lm_head.weight": "model-00001-of-00002.safetensors"})
-    with pytest.raises(DataError, match="no weight file holds tensor `lm_head.weight`"):
+    with pytest.raises(DataError, match=r"no weight file holds tensor `lm_head.weight`"):
         checkpoint.inspect(folder)
 
 
@@ -168,7 +168,7 @@ def test_a_torch_archive_that_is_cut_is_refused(tmp_path: Path) -> None:
     assert checkpoint.inspect(folder).kind == "bin"
     weights = folder / "pytorch_model.bin"
     weights.write_bytes(weights.read_bytes()[:-30])
-    with pytest.raises(DataError, match="pytorch_model.bin is cut off or damaged"):
+    with pytest.raises(DataError, match=r"pytorch_model.bin is cut off or damaged"):
         checkpoint.inspect(folder)
 
 

@@ -98,7 +98,7 @@ def test_what_servers_do_not_take_is_to_be_merged(config: dict[str, Any], why: s
 def test_a_folder_that_is_no_adapter_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no such folder"):
         adapters.inspect(f"x:{tmp_path}/nowhere")
-    with pytest.raises(DataError, match="adapter_config.json is missing"):
+    with pytest.raises(DataError, match=r"adapter_config.json is missing"):
         adapters.inspect(str(TINYMATH))
     with pytest.raises(UsageError, match="its method is IA3, and only LoRA is supported"):
         adapters.inspect(str(adapter(tmp_path / "ia3", peft_type="IA3")))
@@ -108,8 +108,8 @@ def test_an_adapter_that_is_cut_is_refused(tmp_path: Path) -> None:
     folder = adapter(tmp_path / "lora")
     weights = folder / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(DataError, match="adapter_model.safetensors is cut off"):
+    with pytest.raises(DataError, match=r"adapter_model.safetensors is cut off"):
         adapters.inspect(str(folder))
     weights.unlink()
-    with pytest.raises(DataError, match="adapter_model.safetensors is missing"):
+    with pytest.raises(DataError, match=r"adapter_model.safetensors is missing"):
         adapters.inspect(str(folder))
