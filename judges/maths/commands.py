@@ -206,7 +206,12 @@ def _matrix(reader: Reader) -> Node:
             row.append(reader.relation())
         rows.append(tuple(row))
         while reader.skip("\\\\", r"\cr", r"\hline"):
-            if reader.skip("["):
-                while reader.take().kind not in ("]", "end"):
-                    pass
+            _skip_row_distance(reader)
     return ("fn", "det", (("matrix", tuple(rows)),)) if name.startswith("v") else ("matrix", tuple(rows))
+
+
+def _skip_row_distance(reader: Reader) -> None:
+    r"""The [2pt] of `\\[2pt]`."""
+    if reader.skip("["):
+        while reader.take().kind not in ("]", "end"):
+            pass
