@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ns_eval import process_ids
-from tests.cluster.slurm import Run, config, occupy_all_nodes, slurm, start_again_now, until
+from tests.cluster.slurm import Run, config, nodes_are_back, occupy_all_nodes, slurm, start_again_now, until
 
 _SLOTS = 8
 _TMPFS = "size=32m"
@@ -115,7 +115,7 @@ def finished(run: Run, command: subprocess.Popen[str]) -> int:
         time.sleep(0.5)
     out, told = command.communicate()
     if command.returncode != 0:
-        print(f"     ended with {command.returncode}: {(told or out).strip()[-600:]}", file=sys.stderr, flush=True)
+        print(f"     ended with {command.returncode}: {(told or out).strip()[:600]}", file=sys.stderr, flush=True)
     return command.returncode
 
 
@@ -134,13 +134,7 @@ def preemption(run: Run, chance: random.Random) -> None:
 def node_down(run: Run, chance: random.Random) -> None:
     node = slurm("squeue", "-h", "-j", run.job_ids()[0].partition("_")[0], "-o", "%N").split()[0]
     slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=murder")
-    until(lambda: back(node), 60, f"{node} does not come back")
-
-
-def back(node: str) -> bool:
-    """Slurm refuses to resume a node that still ends its jobs."""
-    subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], capture_output=True, timeout=60)
-    return not any(word in slurm("sinfo", "-h", "-n", node, "-o", "%T") for word in ("down", "drain"))
+    until(lambda: nodes_are_back(node), 60, f"{node} does not come back")
 
 
 def scancel(run: Run, chance: random.Random) -> None:

@@ -14,6 +14,8 @@ from ns_eval import process_ids
 from ns_eval.job_files import JobState, Submitted, read_state, write_state
 from ns_eval.slurm_queue import Seen, Watch
 
+_RETURNS_S = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class Current:
@@ -69,6 +71,16 @@ def _on_slurm(job: Submitted, own: JobState, seen: Seen | None) -> Current:
         return Current(job, state, seen.never or _waits(seen.reason), "", None, own)
     state = "running" if own.state == "running" and own.attempt else "starting"
     return Current(job, state, "" if seen.state == "RUNNING" else seen.state.lower(), seen.node, seen.left_s, own)
+
+
+def _unknown_to_slurm(job: Submitted, own: JobState) -> Current:
+    """Slurm's memory is short, and young jobs reach the accounts late; one that was just stopped may be on its way back."""
+    if own.state == "stopped":
+        returning = time.time() - (own.ended or 0.0) < _RETURNS_S
+        return Current(job, "requeued" if returning else "stopped", own.error or "", own.host, None, own)
+    if own.state != "queued" and time.time() - own.started > 120:
+        return Current(job, "failed", "Slurm no longer knows it", own.host, None, own)
+    return Current(job, own.state, own=own)
 
 
 def _waits(reason: str) -> str:

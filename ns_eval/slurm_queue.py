@@ -36,6 +36,9 @@ _ENDED = {
     "REVOKED": "it was revoked",
     "COMPLETED": "it ended without saying why",
 }
+# Shown for a moment on the way back into the queue as well: only what lasts is an end.
+_PASSING = ("NODE_FAIL", "PREEMPTED")
+_PASSING_S = 2.0
 _LOOK_EVERY_S = 10.0
 _ASK_AGAIN_S = 60.0
 
@@ -90,6 +93,11 @@ class Watch:
         if open_ids:
             self.calls += 1
             fresh = queue(open_ids)
+            between = [name for name, seen in fresh.items() if seen.state in _PASSING]
+            if between:
+                time.sleep(_PASSING_S)
+                self.calls += 1
+                fresh |= queue(between)
             gone = [
                 name for name in open_ids if name not in fresh and now - self._asked.get(name, float("-inf")) > _ASK_AGAIN_S
             ]

@@ -180,8 +180,19 @@ class Run:
         return found
 
 
+def nodes_are_back(names: str = "ALL") -> bool:
+    """Whether nodes take jobs, after asking for it: Slurm drains one whose slurmstepd died, and refuses to resume one that
+    still ends its jobs."""
+    for node in slurm("sinfo", "-h", "-N", "-p", "main", "-o", "%N").split() if names == "ALL" else [names]:
+        subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], capture_output=True, timeout=60)
+    states = slurm("sinfo", "-h", "-N", "-p", "main", "-o", "%N %T").splitlines()
+    mine = [line for line in states if names in ("ALL", line.split()[0])]
+    return not any(word in line for line in mine for word in ("down", "drain"))
+
+
 def occupy_all_nodes() -> str:
     """The id of a job of the higher partition on all nodes: what runs in the lower one is preempted."""
+    until(nodes_are_back, 60, "a node does not come back")
     return slurm(
         "sbatch", "--parsable", "-p", "high", "-N4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 600"
     ).strip()
