@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -25,22 +26,29 @@ class Command:
     layers: str | None = None
 
 
+_MODEL_LAYERS = "ns_eval.models:layers"
 COMMANDS = {
     "eval": Command(
         "sample answers to benchmarks from a model, grade them, print the table",
         "ns_eval.options:EvalConfig",
         "ns_eval.commands:evaluate",
         spellings="ns_eval.options:EVAL_SPELLINGS",
-        layers="ns_eval.models:layers",
+        layers=_MODEL_LAYERS,
     ),
     "generate": Command(
         "answer every row of a file, or let a model judge the outputs of a run",
         "ns_eval.options:GenerateConfig",
         "ns_eval.commands:generate",
         spellings="ns_eval.options:ASK_SPELLINGS",
-        layers="ns_eval.models:layers",
+        layers=_MODEL_LAYERS,
     ),
     "prepare_data": Command("make benchmark files", "dataset_prepare.prepare:PrepareConfig", "dataset_prepare.prepare:main"),
+    "convert": Command(
+        "convert a checkpoint for a server, merge an adapter",
+        "ns_eval.conversion:ConvertConfig",
+        "ns_eval.conversion:main",
+        spellings="ns_eval.conversion:CONVERT_SPELLINGS",
+    ),
     "summarize_results": Command(
         "pass@k, majority@k and intervals of a run", "summarize.results:ResultsConfig", "summarize.results:main"
     ),
@@ -49,14 +57,36 @@ COMMANDS = {
         "say whether two answers are equal, and why", "judges.check_answer:CheckAnswerConfig", "judges.check_answer:main"
     ),
     "regrade": Command("grade a finished run again", "judges.regrade:RegradeConfig", "judges.regrade:main"),
-    "show": Command("list benchmarks, models, judges, servers, prompts", "ns_eval.show:ShowConfig", "ns_eval.show:main"),
+    "show": Command("list what can be named: benchmarks, models, …", "ns_eval.show:ShowConfig", "ns_eval.show:main"),
+    "start_server": Command(
+        "run a model server and print its address",
+        "ns_eval.server_commands:StartServerConfig",
+        "ns_eval.server_commands:start_server",
+        spellings="ns_eval.server_commands:SERVER_SPELLINGS",
+        layers=_MODEL_LAYERS,
+    ),
+    "run_cmd": Command(
+        "run a command beside a model server",
+        "ns_eval.server_commands:RunCmdConfig",
+        "ns_eval.server_commands:run_cmd",
+        spellings="ns_eval.server_commands:SERVER_SPELLINGS",
+        layers=_MODEL_LAYERS,
+    ),
+    "sandbox_serve": Command(
+        "offer the sandbox over HTTP", "ns_eval.sandbox.serve:ServeConfig", "ns_eval.sandbox.serve:main"
+    ),
     "status": Command("how far a run is", "ns_eval.status:StatusConfig", "ns_eval.status:main"),
+    "logs": Command("what the jobs of a run say", "ns_eval.job_commands:LogsConfig", "ns_eval.job_commands:logs"),
+    "cancel": Command("end the jobs of a run", "ns_eval.job_commands:CancelConfig", "ns_eval.job_commands:cancel"),
+    "retry": Command("run again what failed", "ns_eval.job_commands:RetryConfig", "ns_eval.job_commands:retry"),
+    "setup": Command("write a cluster config", "ns_eval.setup_cluster:SetupConfig", "ns_eval.setup_cluster:main"),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code of architecture section 4."""
     words = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         return _run(words)
     except NsError as error:
@@ -81,6 +111,8 @@ def _run(words: list[str]) -> int:
         print(f"ns-eval {version('ns-eval')}")
         return 0
     name = words[0].replace("-", "_")
+    if name == "sandbox" and words[1:2] == ["serve"]:
+        name, words = "sandbox_serve", words[1:]
     if name not in COMMANDS:
         raise UsageError(f"unknown command `{words[0]}`, {suggest(name, COMMANDS)}", hint="ns --help")
     return _dispatch(name, words[1:])

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from ns_eval.records import Generation, Question, Sample, Verdict
 from ns_eval.targets import instantiate
@@ -23,6 +23,19 @@ class Judge(Protocol):
     def same(self, a: str, b: str) -> bool:
         """Whether two canonical answers of one question are the same answer: votes are counted over these classes."""
         ...
+
+
+@runtime_checkable
+class SelfLimited(Protocol):
+    """A judge that runs its cases under limits of its own, as the code judge does in the sandbox: it needs no pool."""
+
+    async def __aenter__(self) -> Any: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def graded(self, question: Question, generation: Generation) -> Verdict: ...
 
 
 class ModelJudge(Protocol):
@@ -67,17 +80,24 @@ class Grader:
         self._pool: Pool | None = None
 
     async def __aenter__(self) -> Self:
-        self._pool = Pool(self._spec, "grade", self._limits)
+        if isinstance(self.judge, SelfLimited):
+            await self.judge.__aenter__()
+        else:
+            self._pool = Pool(self._spec, "grade", self._limits)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(self.judge, SelfLimited):
+            await self.judge.__aexit__(kind, error, trace)
         if self._pool is not None:
             await asyncio.to_thread(self._pool.close)
 
     async def grade(self, question: Question, generation: Generation) -> Verdict:
         """The judge's verdict; one with `error` where there is none."""
+        if isinstance(self.judge, SelfLimited):
+            return await self.judge.graded(question, generation)
         assert self._pool is not None, "use `async with Grader(...)`"
         try:
             verdict = await asyncio.wrap_future(self._pool.submit(question, generation))

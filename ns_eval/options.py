@@ -139,6 +139,7 @@ ASK_SPELLINGS = Spellings(
         "server_gpus": "server.gpus",
         "server_nodes": "server.nodes",
         "server_args": "server.server_args",
+        "server_entrypoint": "server.entrypoint",
         "num_concurrent_requests": "max_concurrent_requests",
         "inference.random_seed": "starting_seed",
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ from ns_eval.options import AskConfig, EvalConfig
 from ns_eval.prompts import Prompt
 from ns_eval.records import Json, Sampling
 from ns_eval.resources import conf_file
+from ns_eval.request_fields import check_fields
 from ns_eval.runs import BenchmarkRun, CodeRun
 from ns_eval.tools import CodeTags, executions_allowed
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,9 @@ def _run(config: EvalConfig, asked: Asked, output_dir: Path, model: str) -> Benc
         code=code_of(config, prompt),
     )
     prompts.request(prompt, loaded.questions[0], None, run.greedy)
+    seeded = any(seed is not None for seed in run.seeds)
+    for note in check_fields(config.server, run.sampling if seeded else run.greedy, seeded=seeded):
+        logger.warning("%s: %s", run.name, note)
     return dataclasses.replace(run, settings=runs.settings_of(run, model))
 
 

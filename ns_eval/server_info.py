@@ -34,7 +34,7 @@ async def probe(endpoint: Endpoint, *, chat: bool = True, timeout_s: float = 120
     """Asks for the list of models and for one real token, since a server without tokenizer or template is "healthy" too.
 
     Raises:
-        NotReady: nobody answers, or it answers 5xx.
+        NotReady: nobody answers, or it answers 429, 5xx or half an answer.
         ServerError: key refused, model unknown, a web page, no chat template: what waiting does not mend.
     """
     async with Client(endpoint) as client:
@@ -86,7 +86,7 @@ def _answered_as(endpoint: Endpoint, status: int, raw: bytes) -> str:
     if status == 200 and not is_html(raw):
         found = read_answer(raw)
         if isinstance(found, Fault):
-            raise ServerError(f"{endpoint.base_url} does not answer like an OpenAI-compatible API: {found.message}")
+            raise NotReady(f"{endpoint.base_url} does not answer like an OpenAI-compatible API: {found.message}")
         return str(loads(raw).get("model", ""))
     if status in (200, 401, 403, 404, 405) or 300 <= status < 400:
         raise refusal(endpoint, status, raw)

@@ -16,8 +16,10 @@ from ns_eval.endpoint import Endpoint, endpoint_of
 from ns_eval.engine import Engine
 from ns_eval.engine_commands import Start, engine_commands
 from ns_eval.errors import ServerError, UsageError
-from ns_eval.server_info import ServerInfo, probe
+from ns_eval.server_info import NotReady, ServerInfo, probe
 from ns_eval.sockets import free_port, local_url
+
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,7 @@ async def serving(
     """
     if server.base_url or not server.argv:
         endpoint = remote_endpoint(server, model)
-        info = await probe(endpoint, chat=chat)
-        yield _running(server, endpoint, info, (), None)
+        yield _running(server, endpoint, await _probed(endpoint, chat), (), None)
         return
     path = path or model
     if server.name == "llamacpp":
@@ -71,6 +72,19 @@ async def serving(
         yield _running(server, endpoint, info, tuple(commands[0]), engine.alive)
     finally:
         await asyncio.shield(engine.stop())
+
+
+async def _probed(endpoint: Endpoint, chat: bool) -> ServerInfo:
+    """What a remote server says of itself; one that is there and stumbles is asked a few times."""
+    for pause_s in _PAUSES_S:
+        try:
+            return await probe(endpoint, chat=chat)
+        except NotReady as error:
+            # Nobody behind the address is a typing mistake more often than a restart: said at once.
+            if isinstance(error.__cause__, ConnectionRefusedError) or "refused" in str(error.__cause__ or "").lower():
+                raise
+            await asyncio.sleep(pause_s)
+    return await probe(endpoint, chat=chat)
 
 
 def _running(
