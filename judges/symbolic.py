@@ -129,7 +129,7 @@ class SymbolicJudge:
         self._last_step = LastStep(NEMO_SKILLS if self.options.compat else MATH_VERIFY, here=True)
 
     def grade(self, question: Question, generation: Generation) -> Verdict:
-        """No answer is wrong; an answer that cannot be compared is unjudged (switch `unparsed`)."""
+        """No answer is wrong, and neither is one that cannot be compared right (switch `unparsed`)."""
         gold = question.expected_answer
         if gold is None:
             return Verdict(self.name, None, error="the question has no expected_answer")

@@ -50,7 +50,10 @@ COMMANDS = {
         spellings="ns_eval.conversion:CONVERT_SPELLINGS",
     ),
     "summarize_results": Command(
-        "pass@k, majority@k and intervals of a run", "summarize.results:ResultsConfig", "summarize.results:main"
+        "pass@k, majority@k and intervals of a run",
+        "summarize.results:ResultsConfig",
+        "summarize.results:main",
+        spellings="summarize.results:RESULTS_SPELLINGS",
     ),
     "compare": Command("paired differences between runs", "summarize.compare:CompareConfig", "summarize.compare:main"),
     "check_answer": Command(

@@ -75,7 +75,7 @@ class ResultsConfig:
 
 
 RESULTS_SPELLINGS = Spellings(
-    aliases={"results_dir": "results_dirs", "bootstrap": "interval"},
+    aliases={"results_dir": "results_dirs"},
     ignored={
         "config_dir": "results are read where they are",
         "remote_tar_dir": "results are read where they are",

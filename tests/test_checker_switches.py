@@ -50,10 +50,12 @@ def test_every_switch_has_its_case() -> None:
     assert {turn[0] for turn in TURNS} | {"unparsed"} == set(SymbolicOptions.__dataclass_fields__)
 
 
-def test_an_unparsed_answer_is_unjudged_unless_the_switch_says_wrong() -> None:
+def test_an_unparsed_answer_is_wrong_unless_the_switch_leaves_it_unjudged() -> None:
     question, generation = Question("1", "?", "20"), Generation(r"\boxed{20 or so, it depends}")
-    assert SymbolicJudge().grade(question, generation).correct is None
-    assert SymbolicJudge(unparsed="wrong").grade(question, generation).correct is False
+    verdict = SymbolicJudge().grade(question, generation)
+    assert verdict.correct is False
+    assert (verdict.comment or "").startswith("unparsed")
+    assert SymbolicJudge(unparsed="unjudged").grade(question, generation).correct is None
 
 
 def test_the_yaml_states_the_defaults_of_the_code() -> None:

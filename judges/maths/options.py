@@ -41,7 +41,7 @@ class SymbolicOptions:
     """Case of answers that are words: ignored or kept."""
     take_modulo: int = 0
     """Compare whole numbers modulo this."""
-    unparsed: str = "unjudged"
+    unparsed: str = "wrong"
     """An answer that exists but cannot be compared: unjudged (correct: null, counted apart) or wrong."""
     heavy: bool = True
     """Ask math-verify where our own reader fails; its known false positives are refused."""
