@@ -64,6 +64,8 @@ def _on_slurm(job: Submitted, own: JobState, seen: Seen | None) -> Current:
             if gone
             else Current(job, own.state, own=own)
         )
+    if seen.ended and seen.state != "CANCELLED" and _may_return(own):
+        return Current(job, "requeued", seen.ended, "", None, own)
     if seen.ended:
         return Current(job, "stopped" if seen.state == "CANCELLED" else "failed", seen.ended, seen.node, None, own)
     if seen.pending:
@@ -73,11 +75,15 @@ def _on_slurm(job: Submitted, own: JobState, seen: Seen | None) -> Current:
     return Current(job, state, "" if seen.state == "RUNNING" else seen.state.lower(), seen.node, seen.left_s, own)
 
 
+def _may_return(own: JobState) -> bool:
+    """Whether a job that was just told to end may be on its way back into the queue."""
+    return own.state == "stopped" and time.time() - (own.ended or 0.0) < _RETURNS_S
+
+
 def _unknown_to_slurm(job: Submitted, own: JobState) -> Current:
     """Slurm's memory is short, and young jobs reach the accounts late; one that was just stopped may be on its way back."""
     if own.state == "stopped":
-        returning = time.time() - (own.ended or 0.0) < _RETURNS_S
-        return Current(job, "requeued" if returning else "stopped", own.error or "", own.host, None, own)
+        return Current(job, "requeued" if _may_return(own) else "stopped", own.error or "", own.host, None, own)
     if own.state != "queued" and time.time() - own.started > 120:
         return Current(job, "failed", "Slurm no longer knows it", own.host, None, own)
     return Current(job, own.state, own=own)
