@@ -121,7 +121,8 @@ def test_a_preempted_job_is_queued_again_and_does_the_rest(tmp_path: Path, submi
         "sbatch", "--parsable", "-p", "high", "-N4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 600"
     ).strip()
     try:
-        until(lambda: job_files.read_state(tmp_path, "generate").state == "requeued")
+        until(lambda: slurm("squeue", "-h", "-j", higher, "-o", "%T").strip() == "RUNNING")
+        assert now(submitted)["generate"].state == "requeued"
     finally:
         slurm("scancel", higher)
 
