@@ -82,7 +82,9 @@ COMMANDS = {
     "logs": Command("what the jobs of a run say", "ns_eval.job_commands:LogsConfig", "ns_eval.job_commands:logs"),
     "cancel": Command("end the jobs of a run", "ns_eval.job_commands:CancelConfig", "ns_eval.job_commands:cancel"),
     "retry": Command("run again what failed", "ns_eval.job_commands:RetryConfig", "ns_eval.job_commands:retry"),
-    "setup": Command("write a cluster config", "ns_eval.setup_cluster:SetupConfig", "ns_eval.setup_cluster:main"),
+    "setup": Command(
+        "write a cluster config", "ns_eval.cluster.setup_cluster:SetupConfig", "ns_eval.cluster.setup_cluster:main"
+    ),
 }
 
 
@@ -145,7 +147,7 @@ def _at_mounts(schema: type, words: list[str]) -> list[str]:
 
     if "cluster" not in field_types(schema):
         return words
-    from ns_eval.mounts import of_words, translate
+    from ns_eval.cluster.mounts import of_words, translate
 
     moved, note = translate(of_words(words), words)
     if note:

@@ -6,8 +6,9 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from ns_eval import clusters, generate_plan, generation, launch, manifest, models, plan, rundir
-from ns_eval.clusters import ClusterConfig
+from ns_eval import generate_plan, generation, launch, manifest, models, plan, rundir
+from ns_eval.cluster import clusters
+from ns_eval.cluster.clusters import ClusterConfig
 from ns_eval.config import build
 from ns_eval.errors import UsageError
 from ns_eval.generation import Backend, Share

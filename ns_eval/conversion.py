@@ -11,20 +11,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from ns_eval import adapters, clusters, conversion_request, staging
 from ns_eval.arguments import Spellings
-from ns_eval.checkpoint import Checkpoint, check_split
+from ns_eval.checkpoints import adapters, conversion_request, staging
+from ns_eval.checkpoints.checkpoint import Checkpoint, check_split
+from ns_eval.checkpoints.conversion_request import Request
+from ns_eval.checkpoints.conversion_routes import route
+from ns_eval.checkpoints.staging import Building
+from ns_eval.checkpoints.trtllm import QUANTIZATIONS, Split, probe
+from ns_eval.checkpoints.weights import FORMATS, require
+from ns_eval.cluster import clusters
 from ns_eval.config import REQUIRED, build
-from ns_eval.conversion_request import Request
-from ns_eval.conversion_routes import route
 from ns_eval.errors import UsageError
 from ns_eval.files import sha256
 from ns_eval.models import identity
 from ns_eval.options import PlaceConfig
 from ns_eval.records import Json
-from ns_eval.staging import Building
-from ns_eval.trtllm import QUANTIZATIONS, Split, probe
-from ns_eval.weights import FORMATS, require
 
 log = logging.getLogger(__name__)
 
@@ -235,7 +236,7 @@ def _source(config: ConvertConfig) -> Checkpoint:
 
 
 def _check_gguf(request: Request) -> None:
-    from ns_eval.gguf_export import layout
+    from ns_eval.checkpoints.gguf_export import layout
 
     if request.target == "gguf" and request.source.kind == "safetensors":
         layout(request.source, request.gguf_type)

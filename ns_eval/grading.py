@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
+from ns_eval.pool.targets import instantiate
+from ns_eval.pool.workers import CallFailed, Limits, Pool
 from ns_eval.records import Generation, Question, Sample, Verdict
-from ns_eval.targets import instantiate
-from ns_eval.workers import CallFailed, Limits, Pool
 
 
 class Judge(Protocol):

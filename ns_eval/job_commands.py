@@ -10,13 +10,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ns_eval import clusters, job_files, launch, local_scheduler, slurm_queue
+from ns_eval import job_files, launch
+from ns_eval.cluster import clusters, local_scheduler, slurm_queue
+from ns_eval.cluster.job_status import Current, current
+from ns_eval.cluster.slurm_queue import Watch
 from ns_eval.config import positional
 from ns_eval.errors import JobError, UsageError, suggest
 from ns_eval.job_files import Submitted, Table
-from ns_eval.job_status import Current, current
 from ns_eval.jobs import read_spec
-from ns_eval.slurm_queue import Watch
 
 _CANCEL_S = 60.0
 

@@ -14,12 +14,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ns_eval import job_files, local_scheduler, process_ids, slurm_jobs
-from ns_eval.clusters import ClusterConfig
+from ns_eval import job_files, process_ids
+from ns_eval.cluster import local_scheduler, slurm_jobs
+from ns_eval.cluster.clusters import ClusterConfig
+from ns_eval.cluster.local_scheduler import Scheduler
 from ns_eval.errors import DataError, JobError, NsError, ServerError, UsageError
 from ns_eval.job_files import Submitted, Table
 from ns_eval.jobs import Job, JobSpec, SpecFile, read_spec, write_spec
-from ns_eval.local_scheduler import Scheduler
 from ns_eval.watching import Watching
 
 logger = logging.getLogger(__name__)

@@ -12,12 +12,12 @@ from pathlib import Path
 from ns_eval import models, prompts, questions, runs
 from ns_eval.benchmarks import Asked, resolve
 from ns_eval.config import BenchmarkConfig, load_yaml
+from ns_eval.engines.request_fields import check_fields
 from ns_eval.errors import UsageError
 from ns_eval.grading import build_judge
 from ns_eval.options import AskConfig, EvalConfig
 from ns_eval.prompts import Prompt
 from ns_eval.records import Json, Sampling
-from ns_eval.request_fields import check_fields
 from ns_eval.resources import conf_file
 from ns_eval.runs import BenchmarkRun, CodeRun
 from ns_eval.tools import CodeTags, executions_allowed

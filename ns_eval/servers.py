@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ns_eval.config import ServerConfig
-from ns_eval.embedded import embedded
 from ns_eval.endpoint import Endpoint, endpoint_of
-from ns_eval.engine import Engine
-from ns_eval.engine_commands import Start, engine_commands
+from ns_eval.engines.embedded import embedded
+from ns_eval.engines.engine import Engine
+from ns_eval.engines.engine_commands import Start, engine_commands
+from ns_eval.engines.server_info import NotReady, ServerInfo, probe
+from ns_eval.engines.sockets import free_port, local_url
 from ns_eval.errors import ServerError, UsageError
-from ns_eval.server_info import NotReady, ServerInfo, probe
-from ns_eval.sockets import free_port, local_url
 
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 
 from ns_eval import job_files, progress
+from ns_eval.cluster.job_status import Current, current
+from ns_eval.cluster.slurm_queue import Watch
 from ns_eval.config import positional
 from ns_eval.errors import DataError, JobError
-from ns_eval.job_status import Current, current
 from ns_eval.progress import Snapshot
 from ns_eval.scores.lines import find_outputs, read_lines
-from ns_eval.slurm_queue import Watch
 
 _WATCH_S = 10.0
 # Reading every sample of a large run takes seconds: while watching, not at every look.

@@ -16,7 +16,7 @@ from ns_eval.resources import conf_file
 from ns_eval.scores import Same
 
 if TYPE_CHECKING:
-    from ns_eval.workers import Pool
+    from ns_eval.pool.workers import Pool
 
 _log = logging.getLogger(__name__)
 # Two canonical answers of this form are equal only where they are the same text: no judge needs to be started for them.
@@ -36,7 +36,7 @@ def judged_equality(folder: Path) -> Iterator[Same]:
         if a == b or (_PLAIN.fullmatch(a) and _PLAIN.fullmatch(b)):
             return a == b
         # Imported here: a summary of a table that is there starts no process.
-        from ns_eval.workers import CallFailed, Limits, Pool
+        from ns_eval.pool.workers import CallFailed, Limits, Pool
 
         if not pools:
             pools.append(Pool(_spec(folder), "same", Limits(workers=1)))

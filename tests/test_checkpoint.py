@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ns_eval import checkpoint
+from ns_eval.checkpoints import checkpoint
 from ns_eval.errors import DataError, UsageError
 from tests.models import TINYMATH, change, made_up, tinymath, write_safetensors
 
@@ -125,7 +125,7 @@ def test_every_byte_that_is_missing_at_the_end_is_noticed(tmp_path: Path) -> Non
     write_safetensors(whole, {"a": (3, 5), "b": (2,)})
     data = whole.read_bytes()
     part = tmp_path / "part.safetensors"
-    from ns_eval.tensor_files import safetensors
+    from ns_eval.checkpoints.tensor_files import safetensors
 
     assert set(safetensors(whole)) == {"a", "b"}
     for length in range(len(data)):

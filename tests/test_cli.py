@@ -56,7 +56,8 @@ def test_nested_keys_take_values_of_their_type(argv: list[str], key: str, value:
 
 
 @pytest.mark.parametrize(
-    "text", ["</think>", "a b=c", "it's", "back\\slash\\", "\\boxed{(x)}", "${HOME}", "null!", "a,b", "[x", "тест", "'quoted'"]
+    "text",
+    ["</think>", "a b=c", "it's", "back\\slash\\", "\\boxed{(x)}", "${HOME}", "null!", "a,b", "[x", "тест", "'quoted'"],
 )
 def test_text_needs_no_escaping(text: str) -> None:
     assert eval_config(f"++system_message={text}").system_message == text

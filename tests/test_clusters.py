@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ns_eval import clusters, mounts
-from ns_eval.clusters import ClusterConfig
+from ns_eval.cluster import clusters, mounts
+from ns_eval.cluster.clusters import ClusterConfig
 from ns_eval.errors import UsageError
 from tests.paths import REPO
 

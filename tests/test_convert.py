@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from ns_eval import checkpoint, conversion, staging
+from ns_eval import conversion
+from ns_eval.checkpoints import checkpoint, staging
 from ns_eval.compose import compose, overrides
 from ns_eval.conversion import CONVERT_SPELLINGS, ConvertConfig
 from ns_eval.errors import DataError, JobError, UsageError

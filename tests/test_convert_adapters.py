@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ns_eval import adapters, checkpoint
+from ns_eval.checkpoints import adapters, checkpoint
 from ns_eval.errors import DataError, UsageError
 from tests.models import TINYMATH, adapter, made_up
 from tests.paths import SHARED, needs_shared

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from ns_eval import conversion, gguf_export
-from ns_eval.checkpoint import inspect
+from ns_eval import conversion
+from ns_eval.checkpoints import gguf_export
+from ns_eval.checkpoints.checkpoint import inspect
 from ns_eval.conversion import ConvertConfig
+from ns_eval.engines.gguf_file import gguf_metadata
 from ns_eval.errors import DataError, UsageError
-from ns_eval.gguf_file import gguf_metadata
 from tests.models import TINYMATH, change, made_up, tinymath
 from tests.paths import REPO
 from tests.peers.embedded_server import embedded, greedy_answers, post

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ns_eval import checkpoint, conversion
+from ns_eval import conversion
+from ns_eval.checkpoints import checkpoint
 from ns_eval.conversion import ConvertConfig
 from ns_eval.errors import DataError, UsageError
 from tests.models import TINYMATH, adapter, change, made_up, tinymath

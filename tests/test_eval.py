@@ -93,9 +93,7 @@ def test_a_dry_run_prints_the_plan_and_the_prompt_and_starts_nothing(tmp_path: P
 
 
 def test_one_greedy_sample_prints_the_row_pass_at_1(tmp_path: Path) -> None:
-    told = ns(
-        "eval", "--model=tinymath", "--benchmarks=arithmetic:0", "--output_dir=out", "--max_samples=20", cwd=tmp_path
-    )
+    told = ns("eval", "--model=tinymath", "--benchmarks=arithmetic:0", "--output_dir=out", "--max_samples=20", cwd=tmp_path)
     lines = [line.split(" | ")[0].strip() for line in told.stdout.splitlines() if " | " in line]
     assert lines[:2] == ["evaluation_mode", "pass@1"]
     assert [row["seed"] for row in rows(tmp_path / "out")] == [None] * 20
@@ -136,7 +134,8 @@ def test_every_sample_arrives_once_through_faults(tmp_path: Path) -> None:
 def test_a_run_killed_twenty_times_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     env = aime(tmp_path)
     broken, whole = tmp_path / "broken", tmp_path / "whole"
-    broken.mkdir(), whole.mkdir()
+    broken.mkdir()
+    whole.mkdir()
     with simulated("--slots", "32", "--us-per-token", "300") as engine:
         argv = ["eval", *remote(engine, "--benchmarks=aime24:16", "++server.max_num_seqs=32")]
         on_disk: dict[tuple[str, int], str] = {}

@@ -39,12 +39,12 @@ def test_every_row_is_answered_with_its_own_columns(tmp_path: Path) -> None:
 
 def judged_input(folder: Path) -> Path:
     """Two seeds of three questions: one answer equal to the letter, one missing, the same wrong answer twice."""
-    answers = [["4", "4"], [None, None], ["5", "5"]]
+    answers: list[list[str | None]] = [["4", "4"], [None, None], ["5", "5"]]
     for seed in (0, 1):
         rows = []
         for number, given in enumerate(answers):
             answer = given[seed]
-            verdict = {"correct": answer == "4", "comment": "two integers" if answer else "no answer"}
+            verdict: dict[str, Any] = {"correct": answer == "4", "comment": "two integers" if answer else "no answer"}
             rows.append(
                 {
                     "id": f"q{number}",

@@ -17,8 +17,8 @@ import pytest
 
 from ns_eval.errors import UsageError
 from ns_eval.grading import Grader, build_judge
+from ns_eval.pool.workers import CallFailed, Limits, Pool
 from ns_eval.records import Generation, Question, Verdict
-from ns_eval.workers import CallFailed, Limits, Pool
 from tests.paths import REPO
 
 T = TypeVar("T")
@@ -135,7 +135,7 @@ def test_a_judge_that_cannot_be_built_or_warmed_is_an_error_at_once() -> None:
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
 def test_workers_end_when_their_parent_dies(ending: signal.Signals) -> None:
     script = (
-        "from ns_eval.workers import Pool, Limits\n"
+        "from ns_eval.pool.workers import Pool, Limits\n"
         "from ns_eval.records import Question, Generation\n"
         "pool = Pool({'_target_': 'tests.peers.judge_peers.Moody'}, 'grade', Limits(workers=1, timeout_s=600))\n"
         "print(pool.submit(Question('1', '?', 'ok'), Generation('ok')).result().comment, flush=True)\n"

@@ -11,30 +11,45 @@ import pytest
 from tests.paths import REPO
 
 PLUGINS = ("judges", "summarize", "dataset_prepare")
-# A module imports only modules of lower rows. What stands in one row does not know of each other.
+# A module, or a package as a whole, imports only what stands in lower rows.
 LAYERS = [
-    {"errors"},
-    {"files", "frames", "resources", "nursery"},
-    {"config", "records"},
-    {"arguments", "targets", "usage"},
-    {"compose", "benchmarks", "prompts", "questions", "endpoint", "replies", "workers", "clusters", "sandbox"},
-    {"client", "grading", "models", "rundir", "queue", "runs", "scores", "manifest", "options", "show"},
-    {"servers", "tools", "loop", "serve_llamacpp"},
-    {"progress", "conversion"},
-    {"jobs"},
-    {"plan"},
-    {"launch"},
-    {"commands", "status"},
+    {"backoff", "errors", "files", "keeper", "process_ids", "queue", "serve_llamacpp"},
+    {"config", "job_files", "processes", "records", "resources", "sandbox"},
+    {
+        "arguments",
+        "benchmarks",
+        "checkpoints",
+        "endpoint",
+        "jobs",
+        "manifest",
+        "pool",
+        "prompts",
+        "questions",
+        "rundir",
+        "tools",
+    },
+    {"cluster", "compose", "grading", "loop", "options", "replies", "runs", "scores", "show", "usage"},
+    {"client", "models", "progress"},
+    {"conversion", "display", "engines", "status", "watching"},
+    {"launch", "plan", "servers"},
+    {"generate_plan", "generation", "job_commands", "server_commands"},
+    {"commands"},
     {"cli"},
-    {"__main__", "__init__"},
+    {"__init__", "__main__"},
 ]
 OWNERS = {
     "hydra": {"ns_eval/compose.py", "ns_eval/arguments.py"},
     "omegaconf": {"ns_eval/compose.py", "ns_eval/config.py"},
     "submitit": {"ns_eval/launch.py"},
-    "aiohttp": {"ns_eval/client.py"},
+    "aiohttp": {"ns_eval/client.py", "ns_eval/sandbox/serve.py", "ns_eval/sandbox/remote.py"},
     "xllamacpp": {"ns_eval/serve_llamacpp.py"},
-    "orjson": {"ns_eval/records.py"},
+    "pyarrow": {"ns_eval/scores/table.py", "ns_eval/scores/columns.py", "dataset_prepare/readers.py"},
+    "pandas": {"summarize/frames.py"},
+    "torch": {"ns_eval/checkpoints/weights.py"},
+    "transformers": {"ns_eval/checkpoints/merging.py"},
+    "peft": {"ns_eval/checkpoints/merging.py"},
+    "gguf": {"ns_eval/checkpoints/gguf_export.py"},
+    "modelopt": {"ns_eval/checkpoints/quantizing.py"},
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ns_eval import job_files, launch, process_ids
-from ns_eval.clusters import ClusterConfig
+from ns_eval.cluster.clusters import ClusterConfig
 from ns_eval.errors import JobError, ServerError, UsageError
 from ns_eval.jobs import JobSpec
 from tests.paths import REPO

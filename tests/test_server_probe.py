@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from ns_eval.endpoint import Endpoint
+from ns_eval.engines.server_info import NotReady, ServerInfo, probe
 from ns_eval.errors import ServerError
-from ns_eval.server_info import NotReady, ServerInfo, probe
 from tests.peers.scripted import HTML, RESET, Reply, answer, closed_port, peer, reply
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from ns_eval.client import Client
 from ns_eval.config import ServerConfig, build, load_yaml
-from ns_eval.embedded import embedded
+from ns_eval.engines.embedded import embedded
 from ns_eval.errors import DataError, ServerError, UsageError
 from ns_eval.records import Generation, Request, Sampling
 from ns_eval.resources import conf_file, folder
@@ -147,7 +147,7 @@ import importlib.machinery
 found = importlib.machinery.PathFinder.find_spec
 importlib.machinery.PathFinder.find_spec = lambda name, *rest: None if name == "xllamacpp" else found(name, *rest)
 from ns_eval.config import ServerConfig
-from ns_eval.embedded import embedded
+from ns_eval.engines.embedded import embedded
 try:
     embedded(ServerConfig(name="llamacpp"), "x.gguf")
 except Exception as error:

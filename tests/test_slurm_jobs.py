@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 
-from ns_eval import clusters, job_files, launch, process_ids
-from ns_eval.clusters import ClusterConfig
+from ns_eval import job_files, launch, process_ids
+from ns_eval.cluster import clusters
+from ns_eval.cluster.clusters import ClusterConfig
+from ns_eval.cluster.job_status import Current, current
+from ns_eval.cluster.slurm_queue import Watch
 from ns_eval.errors import JobError
 from ns_eval.job_commands import CancelConfig, RetryConfig, cancel, retry
 from ns_eval.job_files import Submitted
-from ns_eval.job_status import Current, current
 from ns_eval.jobs import JobSpec
-from ns_eval.slurm_queue import Watch
 from tests.cluster.slurm import config, needs_slurm, slurm, start_again_now, until
 from tests.paths import REPO
 

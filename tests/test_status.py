@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from ns_eval import clusters, job_files, launch, process_ids
+from ns_eval import job_files, launch, process_ids
+from ns_eval.cluster import clusters
+from ns_eval.cluster.setup_cluster import SetupConfig
+from ns_eval.cluster.setup_cluster import main as setup
+from ns_eval.cluster.slurm_queue import Seen
 from ns_eval.errors import DataError, JobError, UsageError
 from ns_eval.job_commands import CancelConfig, LogsConfig, RetryConfig, cancel, logs, retry
 from ns_eval.records import Generation, Question, Sample, Verdict
 from ns_eval.rundir import Expected, SeedFile, expect
-from ns_eval.setup_cluster import SetupConfig
-from ns_eval.setup_cluster import main as setup
-from ns_eval.slurm_queue import Seen
 from ns_eval.status import StatusConfig, count
 from ns_eval.status import main as status
 from tests.paths import REPO
@@ -169,7 +170,7 @@ def test_setup_leaves_nothing_behind_when_a_flag_is_wrong(tmp_path: Path, monkey
 
 def test_setup_asks_on_a_terminal_for_what_no_flag_gives(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    code = "from ns_eval.setup_cluster import main, SetupConfig; main(SetupConfig(executor='slurm', account='p1'))"
+    code = "from ns_eval.cluster.setup_cluster import main, SetupConfig; main(SetupConfig(executor='slurm', account='p1'))"
     asking = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=tmp_path,

@@ -10,8 +10,8 @@ from typing import Any
 
 from judges.maths.readings import Reading
 from judges.maths.values import Decision
-from ns_eval.targets import instantiate
-from ns_eval.workers import CallFailed, Limits, Pool
+from ns_eval.pool.targets import instantiate
+from ns_eval.pool.workers import CallFailed, Limits, Pool
 
 MATH_VERIFY = "judges.maths.heavy.MathVerify"
 NEMO_SKILLS = "judges.maths.nemo_skills.NemoSkills"

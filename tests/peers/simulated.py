@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ns_eval.sockets import free_port
+from ns_eval.engines.sockets import free_port
 
 _SCRIPT = Path(__file__).with_name("simserver.py")
 

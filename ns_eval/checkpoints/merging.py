@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ns_eval.adapters import Adapter
-from ns_eval.checkpoint import Checkpoint, inspect
+from ns_eval.checkpoints.adapters import Adapter
+from ns_eval.checkpoints.checkpoint import Checkpoint, inspect
+from ns_eval.checkpoints.weights import copy_rest, set_dtype
 from ns_eval.errors import DataError
-from ns_eval.weights import copy_rest, set_dtype
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from ns_eval.checkpoints.tensor_files import Tensor, check_bin, json_object, present, safetensors, weight_files
 from ns_eval.errors import DataError, UsageError
 from ns_eval.records import Json
-from ns_eval.tensor_files import Tensor, check_bin, json_object, present, safetensors, weight_files
 
 MANIFEST = "ns_convert.json"
 # Any one group is a tokenizer.

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ns_eval import adapters
-from ns_eval.checkpoint import Checkpoint, check_split, inspect, limits
+from ns_eval.checkpoints import adapters
+from ns_eval.checkpoints.checkpoint import Checkpoint, check_split, inspect, limits
 from ns_eval.config import ServerConfig
-from ns_eval.engine_argv import engine_argv, has_option
+from ns_eval.engines.engine_argv import engine_argv, has_option
+from ns_eval.engines.gpus import check_gpus
+from ns_eval.engines.sockets import free_port
+from ns_eval.engines.trtllm_lora import write_options
 from ns_eval.errors import ServerError, UsageError
-from ns_eval.gpus import check_gpus
-from ns_eval.sockets import free_port
-from ns_eval.trtllm_lora import write_options
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ns_eval.checkpoint import Checkpoint
+from ns_eval.checkpoints.checkpoint import Checkpoint
+from ns_eval.checkpoints.tensor_files import Tensor, json_object, safetensors
 from ns_eval.errors import DataError, UsageError
 from ns_eval.records import Json
-from ns_eval.tensor_files import Tensor, json_object, safetensors
 
 # What vLLM 0.32.0 takes for --max-lora-rank; SGLang and TensorRT-LLM take any number.
 SERVED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)

@@ -6,7 +6,7 @@ import shlex
 
 from ns_eval.config import ServerConfig
 from ns_eval.endpoint import NEUTRAL
-from ns_eval.engine_argv import has_option
+from ns_eval.engines.engine_argv import has_option
 from ns_eval.errors import UsageError, suggest
 from ns_eval.records import Sampling
 

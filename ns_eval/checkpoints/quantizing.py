@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ns_eval.checkpoint import Checkpoint, inspect
+from ns_eval.checkpoints.checkpoint import Checkpoint, inspect
+from ns_eval.checkpoints.tensor_files import json_object
+from ns_eval.checkpoints.weights import copy_rest
 from ns_eval.errors import DataError, UsageError
 from ns_eval.records import Json, read_jsonl
-from ns_eval.tensor_files import json_object
-from ns_eval.weights import copy_rest
 
 _CONFIGS = {"fp8": "FP8_DEFAULT_CFG", "nvfp4": "NVFP4_DEFAULT_CFG", "int4_awq": "INT4_AWQ_CFG"}
 _LONGEST_TOKENS = 512
@@ -49,7 +49,7 @@ def quantize(source: Checkpoint, target: Path, form: str, texts: list[str]) -> d
     import modelopt.torch.quantization as mtq
     from modelopt.torch.export import export_hf_checkpoint
 
-    from ns_eval.merging import load
+    from ns_eval.checkpoints.merging import load
 
     model = load(source.path, "auto")
     tokens = list(_tokens(source.path, texts))
@@ -80,7 +80,7 @@ def _restore_configuration(source: Path, target: Path) -> None:
 
 
 def _tokens(path: Path, texts: list[str]) -> Iterator[Any]:
-    from ns_eval.merging import tokenizer
+    from ns_eval.checkpoints.merging import tokenizer
 
     read = tokenizer(path)
     for text in texts:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ns_eval.checkpoint import Checkpoint
+from ns_eval.checkpoints.checkpoint import Checkpoint
 from ns_eval.errors import ServerError
 
 # Weights alone must fit; what the KV cache needs beside them depends on the engine.

@@ -22,7 +22,7 @@ def engine_argv(server: ServerConfig, values: Mapping[str, Any], *more: Mapping[
     Raises:
         UsageError: a placeholder that does not exist, or --server_args with an open quote.
     """
-    filled = {"python": sys.executable, "package": str(Path(__file__).parent), **values}
+    filled = {"python": sys.executable, "package": str(Path(__file__).parent.parent), **values}
     command = [part for text in server.argv for part in _fill(text, filled)]
     options: dict[str, list[str]] = {}
     for table in (server.args, *more):

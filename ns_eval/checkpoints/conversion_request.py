@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ns_eval.adapters import Adapter
-from ns_eval.checkpoint import Checkpoint, inspect
+from ns_eval.checkpoints.adapters import Adapter
+from ns_eval.checkpoints.checkpoint import Checkpoint, inspect
+from ns_eval.checkpoints.staging import Step
+from ns_eval.checkpoints.trtllm import FAMILIES, QUANTIZATIONS, Split
 from ns_eval.errors import DataError, UsageError, suggest
 from ns_eval.records import Json
-from ns_eval.staging import Step
-from ns_eval.trtllm import FAMILIES, QUANTIZATIONS, Split
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ns_eval import process_ids
+from ns_eval.cluster.slurm_queue import Seen, Watch
 from ns_eval.job_files import JobState, Submitted, read_state, write_state
-from ns_eval.slurm_queue import Seen, Watch
 
 _RETURNS_S = 30.0
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ns_eval.frames import Channel, frame
+from ns_eval.pool.frames import Channel, frame
 
 # Calls a worker holds at once, so that one wake-up serves several.
 _AHEAD = 16
@@ -37,7 +37,7 @@ _SLOW_S = 0.1
 _EXTRA = 6
 # The limit counts CPU seconds, or a loaded machine would change verdicts; of wall time a call gets this many times more.
 _WALL_FACTOR = 1.25
-_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from ns_eval.nursery import main; main(sys.argv[2])"
+_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from ns_eval.pool.nursery import main; main(sys.argv[2])"
 
 
 class CallFailed(Exception):

@@ -1,4 +1,4 @@
-"""The process that imports once and forks workers, and what a worker does; `ns_eval.workers` starts it and speaks to it."""
+"""The process that imports once and forks workers, and what a worker does; `ns_eval.pool.workers` starts it and speaks to it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ns_eval.frames import Frames, frame
-from ns_eval.targets import instantiate
+from ns_eval.pool.frames import Frames, frame
+from ns_eval.pool.targets import instantiate
 
 # sympy's caches grow with every new expression: a worker asks to be replaced after so many calls.
 _CALLS_OF_A_LIFE = 20_000

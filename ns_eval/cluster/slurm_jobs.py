@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ns_eval import clusters, code_snapshot, job_files, job_status, process_ids
-from ns_eval.clusters import ClusterConfig
+from ns_eval import job_files, process_ids
+from ns_eval.cluster import clusters, code_snapshot, job_status
+from ns_eval.cluster.clusters import ClusterConfig
+from ns_eval.cluster.mounts import mounts_of
+from ns_eval.cluster.slurm_queue import Watch
 from ns_eval.errors import JobError, UsageError
 from ns_eval.job_files import Submitted
 from ns_eval.jobs import JobSpec, SpecFile, write_environment, write_spec
-from ns_eval.mounts import mounts_of
-from ns_eval.slurm_queue import Watch
 
 # (specs, folder, python, submitit's parameters, environment of sbatch) -> job ids
 Send = Callable[[Sequence[Path], Path, str | None, Mapping[str, Any], Mapping[str, str]], list[str]]
@@ -214,7 +215,7 @@ def _environment(cluster: ClusterConfig, variables: Mapping[str, str], code: Pat
         for name, value in os.environ.items()
         if name not in hidden and not _SECRET_NAME.search(name) and (name == "SLURM_CONF" or not name.startswith("SLURM_"))
     }
-    paths = [str(code or Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(code or Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ns_eval import clusters
+from ns_eval.cluster import clusters
 from ns_eval.config import positional
 from ns_eval.errors import UsageError
 from ns_eval.files import write_text

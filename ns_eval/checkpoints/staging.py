@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ns_eval import processes
-from ns_eval.checkpoint import MANIFEST, Checkpoint
+from ns_eval.checkpoints.checkpoint import MANIFEST, Checkpoint
+from ns_eval.checkpoints.tensor_files import json_object
+from ns_eval.checkpoints.weights import copy_rest
 from ns_eval.errors import DataError, JobError, NsError, UsageError
 from ns_eval.files import replacing, write_text
 from ns_eval.records import Json
-from ns_eval.tensor_files import json_object
-from ns_eval.weights import copy_rest
 
 log = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from ns_eval.client import Client
 from ns_eval.config import ServerConfig
 from ns_eval.endpoint import Endpoint
+from ns_eval.engines.server_info import NotReady, ServerInfo, probe
+from ns_eval.engines.sockets import require_free
 from ns_eval.errors import ServerError
 from ns_eval.processes import Child, memory_hint, start
-from ns_eval.server_info import NotReady, ServerInfo, probe
-from ns_eval.sockets import require_free
 
 log = logging.getLogger(__name__)
 

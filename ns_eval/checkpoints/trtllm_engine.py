@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from ns_eval import trtllm
-from ns_eval.checkpoint import Limits
-from ns_eval.conversion_request import Request, Route
+from ns_eval.checkpoints import trtllm
+from ns_eval.checkpoints.checkpoint import Limits
+from ns_eval.checkpoints.conversion_request import Request, Route
+from ns_eval.checkpoints.staging import LOGS, Step, command, partial
+from ns_eval.checkpoints.trtllm import Toolchain
 from ns_eval.errors import UsageError
 from ns_eval.records import Json
-from ns_eval.staging import LOGS, Step, command, partial
-from ns_eval.trtllm import Toolchain
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ns_eval.checkpoint import Checkpoint
+from ns_eval.checkpoints.checkpoint import Checkpoint
+from ns_eval.checkpoints.tensor_files import check_bin, json_object, safetensors
 from ns_eval.errors import DataError, UsageError
 from ns_eval.files import replacing, write_text
-from ns_eval.tensor_files import check_bin, json_object, safetensors
 
 FORMATS = ("safetensors", "bin")
 _STEMS = {"safetensors": "model", "bin": "pytorch_model"}

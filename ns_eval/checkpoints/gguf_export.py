@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ns_eval.checkpoint import Checkpoint
+from ns_eval.checkpoints.checkpoint import Checkpoint
+from ns_eval.checkpoints.gguf_vocabulary import OTHER_CONVERTER, Vocabulary, vocabulary
+from ns_eval.checkpoints.tensor_files import Tensor
 from ns_eval.errors import DataError, UsageError
-from ns_eval.gguf_vocabulary import OTHER_CONVERTER, Vocabulary, vocabulary
 from ns_eval.records import Json
-from ns_eval.tensor_files import Tensor
 
 TYPES = ("F32", "F16", "Q8_0")
 _FAMILIES = {"Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3", "LlamaForCausalLM": "llama"}

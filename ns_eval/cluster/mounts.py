@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ns_eval.clusters import ClusterConfig, load, mount_pair
+from ns_eval.cluster.clusters import ClusterConfig, load, mount_pair
 
 
 def mounts_of(cluster: ClusterConfig) -> list[tuple[str, str]]:

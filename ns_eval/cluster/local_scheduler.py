@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from ns_eval import process_ids
-from ns_eval.clusters import ClusterConfig
+from ns_eval.cluster.clusters import ClusterConfig
 from ns_eval.errors import UsageError
 from ns_eval.job_files import Submitted, Table, read_state, read_table, write_state, write_table
 from ns_eval.jobs import JobSpec

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ns_eval.adapters import Adapter
+from ns_eval.checkpoints.adapters import Adapter
 from ns_eval.errors import UsageError
 from ns_eval.files import write_text
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ns_eval.config import ServerConfig
+from ns_eval.engines.gguf_file import gguf_context
 from ns_eval.errors import ServerError, UsageError
-from ns_eval.gguf_file import gguf_context
 
 # Up to here a model is tiny: one thread decodes 32 answers of tinymath at 9,000 tokens/s, and a second thread, spinning on a
 # busy machine, made the same work 25 times slower. Larger ones get every core, and fewer slots: each slot holds a context.

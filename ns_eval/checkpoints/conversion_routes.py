@@ -7,12 +7,12 @@ import logging
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from ns_eval import trtllm_engine
-from ns_eval.checkpoint import Limits, inspect
-from ns_eval.conversion_request import Request, Route
+from ns_eval.checkpoints import trtllm_engine
+from ns_eval.checkpoints.checkpoint import Limits, inspect
+from ns_eval.checkpoints.conversion_request import Request, Route
+from ns_eval.checkpoints.staging import Step, partial, same_disk, stage
+from ns_eval.checkpoints.trtllm import Toolchain
 from ns_eval.records import Json
-from ns_eval.staging import Step, partial, same_disk, stage
-from ns_eval.trtllm import Toolchain
 
 log = logging.getLogger(__name__)
 
@@ -114,25 +114,25 @@ def _stage(request: Request, target: Path) -> dict[str, Json]:
 
 
 def _merge(request: Request, target: Path) -> dict[str, Json]:
-    from ns_eval.merging import merge
+    from ns_eval.checkpoints.merging import merge
 
     assert request.adapter is not None
     return asdict(merge(request.source, request.adapter, target, request.dtype or request.source.dtype or "float32"))
 
 
 def _rewrite(source: Path, target: Path, form: str, dtype: str | None) -> None:
-    from ns_eval.weights import rewrite
+    from ns_eval.checkpoints.weights import rewrite
 
     rewrite(inspect(source), target, form, dtype)
 
 
 def _export(source: Path, kind: str, target: Path, name: str) -> None:
-    from ns_eval.gguf_export import export
+    from ns_eval.checkpoints.gguf_export import export
 
     export(inspect(source), kind, target, name)
 
 
 def _quantize(origin: Path, target: Path, form: str, calibration: tuple[Path, int]) -> dict[str, Json]:
-    from ns_eval.quantizing import calibration_texts, quantize
+    from ns_eval.checkpoints.quantizing import calibration_texts, quantize
 
     return quantize(inspect(origin), target, form, calibration_texts(*calibration))

@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-_ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parents[2]
 _FOLDERS = ("ns_eval", "judges", "summarize", "dataset_prepare", "conf", "cluster_configs")
 # Weights that travel with the package are linked: they are never edited in place.
 _LINKED_BYTES = 1_000_000

@@ -1,0 +1,1 @@
+"""Processes that call one function under hard limits of time and memory."""
