@@ -57,7 +57,7 @@ def test_gpus_are_checked_before_the_start(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_driver_that_fails_is_told_in_its_own_words(tmp_path: Path) -> None:
     script(tmp_path / "bin" / "nvidia-smi", "echo 'NVIDIA-SMI has failed: no communication with the driver'; exit 9")
-    with pytest.raises(ServerError, match="nvidia-smi fails: .*no communication with the driver"):
+    with pytest.raises(ServerError, match=r"nvidia-smi fails: .*no communication with the driver"):
         served(configured("vllm", gpus=1), tmp_path, nothing)
 
 

@@ -1,4 +1,4 @@
-"""The process that imports once and forks workers, and what a worker does; `ns_eval.pool.workers` starts it and speaks to it."""
+"""The process that imports once and forks workers, and what a worker does; `workers` starts it and speaks to it."""
 
 from __future__ import annotations
 
