@@ -40,7 +40,7 @@ def evaluate(config: EvalConfig) -> int:
 def _run(config: AskConfig, cluster: ClusterConfig, jobs: list[JobSpec]) -> bool:
     """Starts the jobs and waits for their end; False where they were only started."""
     output_dir = Path(config.output_dir).absolute()
-    submitted = launch.submit(jobs, cluster, output_dir, config_dir=config.config_dir, detach=config.detach)
+    submitted = launch.submit(jobs, cluster, output_dir, detach=config.detach)
     if config.detach:
         _say(f"{len(submitted)} job{'s' * (len(submitted) > 1)} started; `ns status {config.output_dir}` follows them")
         return False
@@ -167,6 +167,8 @@ def _spec(config: AskConfig, name: str, target: str, share: object) -> JobSpec:
         arguments=generation.arguments_of(share),
         gpus=config.server.gpus or 0,
         nodes=config.server.nodes,
+        container=config.server_type or "ns-eval",
+        secrets=(config.server.api_key_env,) if config.server.api_key_env else (),
     )
 
 

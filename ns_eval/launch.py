@@ -36,7 +36,6 @@ def submit(
     cluster: ClusterConfig,
     output_dir: Path,
     *,
-    config_dir: str | None = None,
     detach: bool = False,
 ) -> tuple[Submitted, ...]:
     """Writes the specs and jobs.json, and starts what need not wait for `wait`: Slurm jobs, and local ones with `detach`.

@@ -84,6 +84,10 @@ class _Item:
         return self.work.shelf.benchmark, self.question.id
 
 
+# So many answers may wait for their grader before nothing more is asked.
+_UNGRADED = 16
+
+
 class Places:
     """How many requests may be in flight: little more than the engine holds, so that the next one is chosen late.
 
@@ -154,8 +158,8 @@ class _Run:
             await asyncio.gather(*self._running, return_exceptions=True)
 
     def _start(self) -> None:
-        # Answers that wait for their grader hold memory: a slow one must not let them pile up without end.
-        backlog = 2 * self._places.most + 64
+        # Answers that wait for their grader hold memory, and a kill loses them: they must not pile up.
+        backlog = self._places.most + _UNGRADED
         while self._queue and self._places.free() and len(self._running) < backlog:
             self._places.used += 1
             task = asyncio.create_task(self._one(self._queue.take()))

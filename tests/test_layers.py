@@ -30,7 +30,7 @@ LAYERS = [
     },
     {"cluster", "compose", "grading", "loop", "options", "replies", "runs", "scores", "show", "usage"},
     {"client", "models", "progress"},
-    {"conversion", "display", "engines", "status", "watching"},
+    {"conversion", "engines", "status", "watching"},
     {"launch", "plan", "servers"},
     {"generate_plan", "generation", "job_commands", "server_commands"},
     {"commands"},
