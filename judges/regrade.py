@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from judges.symbolic import GRADER_VERSION
+from ns_eval import manifest
 from ns_eval.config import load_yaml, positional
 from ns_eval.errors import DataError
 from ns_eval.files import write_text
@@ -86,10 +87,25 @@ class Outcome:
 
 def main(config: RegradeConfig) -> int:
     """Prints for each benchmark the score before and after and the pairs that turned."""
-    for found in regrade(config).benchmarks:
+    outcome = regrade(config)
+    if not config.dry_run:
+        _record(config, outcome)
+    for found in outcome.benchmarks:
         for line in _report(found, config.show):
-            print(line)  # a command's output
+            print(line)
     return 0
+
+
+def _record(config: RegradeConfig, outcome: Outcome) -> None:
+    """Adds the regrading to run.json: the grader's version, and each score before and after."""
+    output_dir = Path(config.output_dir)
+    graded = {
+        found.benchmark: {"grader": outcome.grader, "before": found.before, "after": found.after, "flips": len(found.flips)}
+        for found in outcome.benchmarks
+    }
+    entries = manifest.read(output_dir).commands
+    manifest.begin(output_dir, dataclasses.asdict(config), graded, entries[-1].model if entries else "")
+    manifest.end(output_dir, "done")
 
 
 def regrade(config: RegradeConfig) -> Outcome:

@@ -119,6 +119,7 @@ class SymbolicJudge:
     """The judge of mathematical answers. Options: `SymbolicOptions`."""
 
     name = "symbolic"
+    version = GRADER_VERSION
 
     def __init__(self, **options: Any) -> None:
         self.options = _checked(options) if options else _DEFAULT

@@ -16,7 +16,8 @@ import msgspec
 from ns_eval import runs, servers
 from ns_eval.client import Client
 from ns_eval.config import ServerConfig
-from ns_eval.grading import Grader
+from ns_eval.files import write_text
+from ns_eval.grading import Grader, build_judge
 from ns_eval.loop import Answer, Places, Shelf, Work, generate, places_for
 from ns_eval.progress import Progress
 from ns_eval.prompts import request
@@ -78,6 +79,16 @@ async def _answer(share: Share) -> None:
         if any(shelf.waiting.total() for shelf in shelves):
             places, works = await _start(share, shelves, opened, progress)
             await generate(works, places, progress)
+    for run in share.runs:
+        _record_grader(run)
+
+
+def _record_grader(run: BenchmarkRun) -> None:
+    """grader.json: which version of which judge gave the verdicts that lie there."""
+    path = run.folder / "grader.json"
+    if run.judge and not path.exists():
+        version = getattr(build_judge(run.judge), "version", None)
+        write_text(path, json.dumps({"grader": version, "judge": dict(run.judge)}, indent=1) + "\n")
 
 
 def _shelf(run: BenchmarkRun) -> Shelf:
