@@ -6,8 +6,8 @@ import asyncio
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -39,8 +39,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     seconds: float = 0.0
 
 
-def path_of(logs: Path, job: str) -> Path:
-    return logs / f"{job}.progress.json"
+_COUNTED = ("total", "before", "done", "judged", "right", "truncated", "no_answer", "errors", "tokens")
 
 
 def read(path: Path) -> Snapshot:
@@ -54,12 +53,11 @@ def read(path: Path) -> Snapshot:
 def summed(snapshots: Iterable[Snapshot]) -> Snapshot:
     """Several jobs as one: counts add up, the longest time counts, the stage is that of the first job still under way."""
     found = list(snapshots)
-    counts = ("total", "before", "done", "judged", "right", "truncated", "no_answer", "errors", "retries", "tokens")
     stages = [item.stage for item in found if item.stage != "done"]
     return Snapshot(
         stage=stages[0] if stages else "done",
         seconds=max((item.seconds for item in found), default=0.0),
-        **{name: sum(getattr(item, name) for item in found) for name in counts},
+        **{name: sum(getattr(item, name) for item in found) for name in (*_COUNTED, "retries")},
     )
 
 
@@ -91,26 +89,13 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
-@dataclass(slots=True)
-class _Counts:
-    total: int = 0
-    before: int = 0
-    done: int = 0
-    judged: int = 0
-    right: int = 0
-    truncated: int = 0
-    no_answer: int = 0
-    errors: int = 0
-    tokens: int = 0
-
-
 class Progress:
     """Counts the samples of one job and writes a snapshot twice a second while `async with` lasts."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._retries: Callable[[], int] = lambda: 0
-        self._counts = _Counts()
+        self._counts: Counter[str] = Counter()
         self._stage = "starting the server"
         self._started = time.monotonic()
         self._task: asyncio.Task[None] | None = None
@@ -119,28 +104,25 @@ class Progress:
         """Counts what there is to do."""
         for shelf in shelves:
             whole = len(shelf.files) * len(shelf.questions)
-            self._counts.total += whole
-            self._counts.before += whole - shelf.waiting.total()
-        self._counts.done = self._counts.before
+            self._counts["total"] += whole
+            self._counts["before"] += whole - shelf.waiting.total()
+        self._counts["done"] = self._counts["before"]
 
     def sampling(self, retries: Callable[[], int]) -> None:
         """The server is there: the clock of tokens a second starts."""
         self._retries, self._stage, self._started = retries, "sampling", time.monotonic()
 
     def sample(self, sample: Sample) -> None:
-        counts = self._counts
-        counts.done += 1
-        counts.tokens += sample.generation.completion_tokens or 0
-        counts.truncated += sample.status == "truncated"
-        counts.no_answer += sample.status == "no_answer"
-        counts.errors += sample.status == "error"
+        found = {"truncated": "truncated", "no_answer": "no_answer", "error": "errors"}.get(sample.status)
+        self._counts.update(["done", *([found] if found else [])])
+        self._counts["tokens"] += sample.generation.completion_tokens or 0
         if sample.verdicts and sample.verdicts[0].correct is not None:
-            counts.judged += 1
-            counts.right += sample.verdicts[0].correct
+            self._counts["judged"] += 1
+            self._counts["right"] += sample.verdicts[0].correct
 
     def snapshot(self) -> Snapshot:
-        values = {name: getattr(self._counts, name) for name in _Counts.__slots__}
-        return Snapshot(stage=self._stage, retries=self._retries(), seconds=time.monotonic() - self._started, **values)
+        counts = {name: self._counts[name] for name in _COUNTED}
+        return Snapshot(stage=self._stage, retries=self._retries(), seconds=time.monotonic() - self._started, **counts)
 
     async def __aenter__(self) -> Progress:
         self._task = asyncio.create_task(self._keep_writing())

@@ -47,17 +47,9 @@ class Line:
     tokens: int | None
 
 
-def results_dir(output_dir: Path, benchmark: str, kind: str = "eval-results") -> Path:
-    return output_dir / kind / benchmark
-
-
 def output_name(seed: int | None) -> str:
     """`output.jsonl` for the greedy answer, `output-rs<S>.jsonl` for a seed."""
     return "output.jsonl" if seed is None else f"output-rs{seed}.jsonl"
-
-
-def logs_dir(output_dir: Path) -> Path:
-    return output_dir / "eval-logs"
 
 
 class SeedFile:
