@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from ns_eval.benchmarks import find
 from ns_eval.config import load_yaml, positional
 from ns_eval.errors import UsageError, suggest
+from ns_eval.questions import data_dir, readiness
 from ns_eval.resources import conf_names
 
-_GROUPS = ("benchmark", "model", "judge", "server", "prompt", "template")
+_GROUPS = ("benchmark", "model", "judge", "rubric", "server", "prompt", "template")
 
 
 @dataclass
 class ShowConfig:
-    """List what can be named: benchmarks, models, judges, servers, prompts, templates.
+    """List what can be named: benchmarks, models, judges, rubrics, servers, prompts, templates.
 
     Examples:
         ns show benchmarks
@@ -25,9 +29,13 @@ class ShowConfig:
     """
 
     what: str = positional("")
-    """benchmarks, models, judges, servers, prompts or templates."""
+    """benchmarks, models, judges, rubrics, servers, prompts or templates."""
     name: str = positional("")
     """One of them: its YAML is printed."""
+    ready: bool = False
+    """Only benchmarks that are prepared or can be fetched."""
+    data_dir: str | None = None
+    """Where prepared benchmarks lie. Default: NS_DATA_DIR, NEMO_SKILLS_DATA_DIR, else ~/.cache/ns-eval/data."""
     json: bool = False
     """Print JSON."""
 
@@ -48,8 +56,19 @@ def main(config: ShowConfig) -> int:
         )
         return 0
     entries = {name: load_yaml(path) for name, path in sorted(known.items())}
+    if group == "benchmark":
+        entries = _with_readiness(entries, config)
     print(json.dumps(entries, indent=2) if config.json else _table(entries))
     return 0
+
+
+def _with_readiness(entries: dict[str, dict[str, Any]], config: ShowConfig) -> dict[str, dict[str, Any]]:
+    """Each benchmark's `status` as it stands on this machine; how many there are of each goes to stderr."""
+    folder = data_dir(config.data_dir)
+    found = {name: {**values, "status": readiness(find(name), folder)} for name, values in entries.items()}
+    counts = Counter(values["status"] for values in found.values())
+    print(", ".join(f"{count} {status}" for status, count in counts.most_common()), file=sys.stderr)
+    return {name: values for name, values in found.items() if not config.ready or values["status"] in ("prepared", "ready")}
 
 
 def _table(entries: dict[str, dict[str, Any]]) -> str:
@@ -60,6 +79,5 @@ def _table(entries: dict[str, dict[str, Any]]) -> str:
 def _about(values: dict[str, Any]) -> str:
     status = values.get("status", "ready")
     note = "" if status == "ready" else f"[{status}] "
-    return (
-        note + str(values.get("about") or values.get("_target_") or values.get("user") or "").strip().splitlines()[0][:100]
-    )
+    said = values.get("about") or values.get("_target_") or values.get("user") or ""
+    return note + str(said).strip().partition("\n")[0][:100]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -174,3 +175,20 @@ def test_positional_words_are_taken_in_order() -> None:
 
     given = parse(ShowConfig, ["benchmark", "aime24", "--json"])
     assert [(item.key, item.text) for item in given] == [("what", "benchmark"), ("name", "aime24"), ("json", "true")]
+
+
+@pytest.mark.parametrize("what", ["benchmarks", "models", "judges", "rubrics", "servers", "prompts", "templates"])
+def test_show_lists_what_can_be_named(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", what]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines
+    assert main(["show", what, lines[0].split()[0]]) == 0
+    assert capsys.readouterr().out.strip()
+
+
+def test_show_counts_what_is_ready(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "benchmarks", "--ready", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert "arithmetic" in json.loads(shown.out)
+    assert {entry["status"] for entry in json.loads(shown.out).values()} <= {"prepared", "ready"}
+    assert "ready" in shown.err
