@@ -18,6 +18,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 # Up to 2^16 sign patterns are counted out; beyond, 10,000 are drawn.
 _COUNTED = 16
+_MOST_AS_FLOATS = 2500
 _DRAWS = 10_000
 _POWER = 0.8
 
@@ -96,16 +97,18 @@ def sign_flip(gaps: Floats, clusters: Integers | None = None, seed: int = 0) -> 
         return float(np.mean(np.abs((2.0 * patterns - 1) @ moving) >= observed))
     hits = 0
     for signs in np.split(_signs(len(summed), seed), 10):
-        hits += int(np.sum(np.abs(signs.astype(np.float64) @ summed) >= observed))
+        hits += int(np.sum(np.abs(signs.astype(np.float64, copy=False) @ summed) >= observed))
     return (hits + 1) / (_DRAWS + 1)
 
 
 @functools.lru_cache(maxsize=2)
-def _signs(count: int, seed: int) -> npt.NDArray[np.int8]:
+def _signs(count: int, seed: int) -> npt.NDArray[np.int8] | Floats:
     """The draws, shape (draws, count): the same for every pair of runs over the same questions."""
     bits = np.frombuffer(np.random.default_rng(seed).bytes(-(-_DRAWS * count // 8)), np.uint8)
     coins = np.unpackbits(bits)[: _DRAWS * count].astype(np.int8).reshape(_DRAWS, count)
-    return 2 * coins - 1
+    signs = 2 * coins - 1
+    # As floats, ready for every pair, while two such tables stay below 400 MB.
+    return signs.astype(np.float64) if count <= _MOST_AS_FLOATS else signs
 
 
 def detectable(error: float, level: float = 0.95, power: float = _POWER) -> float:
