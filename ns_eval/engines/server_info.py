@@ -86,7 +86,9 @@ def _answered_as(endpoint: Endpoint, status: int, raw: bytes) -> str:
     if status == 200 and not is_html(raw):
         found = read_answer(raw)
         if isinstance(found, Fault):
-            raise NotReady(f"{endpoint.base_url} does not answer like an OpenAI-compatible API: {found.message}")
+            # Half an answer is a bad moment; a whole one of another shape is another kind of server.
+            kind = ServerError if _is_json(raw) else NotReady
+            raise kind(f"{endpoint.base_url} does not answer like an OpenAI-compatible API: {found.message}")
         return str(loads(raw).get("model", ""))
     if status in (200, 401, 403, 404, 405) or 300 <= status < 400:
         raise refusal(endpoint, status, raw)
@@ -95,6 +97,14 @@ def _answered_as(endpoint: Endpoint, status: int, raw: bytes) -> str:
     if status >= 500 or status == 429:
         raise NotReady(f"{endpoint.base_url} answers {status}: {said}")
     raise ServerError(f"{endpoint.base_url} refuses a one-token request ({status}): {said}", hint=_hint(said))
+
+
+def _is_json(raw: bytes) -> bool:
+    try:
+        loads(raw)
+    except ValueError:
+        return False
+    return True
 
 
 def _hint(said: str) -> str | None:
