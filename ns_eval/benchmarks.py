@@ -10,6 +10,8 @@ from ns_eval.config import BenchmarkConfig, build, load_yaml
 from ns_eval.errors import UsageError, suggest
 from ns_eval.resources import conf_file, conf_names
 
+_MOST_SEEDS = 100_000
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -61,9 +63,9 @@ def _resolve_one(item: str, starting_seed: int, add_greedy: bool) -> Asked:
     benchmark = find(name)
     count = benchmark.seeds
     if colon:
-        if not number.isdecimal():
+        if not number.isdecimal() or len(number) > 7 or int(number) > _MOST_SEEDS:
             raise UsageError(
-                f"--benchmarks: `{item}` asks for `{number}` samples, expected a whole number",
+                f"--benchmarks: `{item}` asks for `{number}` samples, expected a whole number up to {_MOST_SEEDS}",
                 hint=f"{name}:64 asks 64 seeds, {name}:0 the greedy answer alone",
             )
         count = int(number)

@@ -52,7 +52,7 @@ def rows(config: GenerateConfig) -> Plan:
         seeds=_seeds(config),
         questions=path,
         fingerprint=questions.fingerprint(found),
-        rows=len(found) if config.max_samples < 0 else min(config.max_samples, len(found)),
+        rows=plan.rows_asked(config, len(found)),
         upstream_rows=None,
         prompt=prompt,
         sampling=runs.sampling(config.inference, benchmark),

@@ -107,7 +107,7 @@ def _run(config: EvalConfig, asked: Asked, output_dir: Path, model: str) -> Benc
     split = config.split or benchmark.split
     questions.require_runnable(benchmark)
     loaded = questions.load(benchmark, split, questions.data_dir(config.data_dir))
-    rows = len(loaded.questions) if config.max_samples < 0 else min(config.max_samples, len(loaded.questions))
+    rows = rows_asked(config, len(loaded.questions))
     prompt = prompt_of(config, config.prompt_config or benchmark.prompt)
     run = BenchmarkRun(
         name=benchmark.name,
@@ -144,6 +144,13 @@ def judge_spec(benchmark: BenchmarkConfig, config: EvalConfig) -> dict[str, Json
         spec["end_reasoning_string"] = config.end_reasoning_string
     build_judge(spec)
     return spec
+
+
+def rows_asked(config: AskConfig, there: int) -> int:
+    """How many of the questions that are there `--max_samples` lets through; -1 is all."""
+    if config.max_samples == 0 or config.max_samples < -1:
+        raise UsageError(f"--max_samples={config.max_samples}: expected a positive number, or -1 for all questions")
+    return there if config.max_samples == -1 else min(config.max_samples, there)
 
 
 def prompt_of(config: AskConfig, name: str) -> Prompt:

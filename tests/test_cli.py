@@ -108,6 +108,7 @@ def test_a_mistake_is_answered_with_what_to_type(
         ("a, b", ["space"]),
         ("arithmetic:-1", ["`-1`", "whole number"]),
         ("arithmetic:x", ["`x`", "whole number"]),
+        ("arithmetic:99999999999999999999", ["whole number up to 100000"]),
         ("arithmetc:8", ["unknown benchmark `arithmetc`", "did you mean `arithmetic`"]),
         ("arithmetic:1,arithmetic:2", ["twice"]),
     ],
@@ -120,6 +121,14 @@ def test_a_wrong_benchmark_is_named(
     shown = capsys.readouterr().err
     for word in words:
         assert word in shown
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("asked", ["0", "-2"])
+def test_asking_no_question_is_refused(asked: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    argv = ["eval", "--model=tinymath", "--benchmarks=arithmetic:2", f"--output_dir={tmp_path / 'out'}"]
+    assert main([*argv, f"--max_samples={asked}"]) == 2
+    assert f"--max_samples={asked}: expected a positive number" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
