@@ -30,6 +30,7 @@ def overrides(schema: type, argv: Sequence[str], spellings: Spellings | None = N
 def compose(schema: type[T], given: Sequence[Override], defaults: Sequence[Override] = ()) -> T:
     """The checked config: the schema's own defaults, then `defaults` (what YAMLs say), then what was `given`.
 
+    Of `defaults`, those that the command has no key for (a server that is only started asks nothing) do not concern it.
     The YAMLs of conf/ do not come through Hydra's config groups: a group named `model` would take the key `model` away.
 
     Raises:
@@ -43,6 +44,8 @@ def compose(schema: type[T], given: Sequence[Override], defaults: Sequence[Overr
     from omegaconf.errors import OmegaConfBaseException
 
     ConfigStore.instance().store(name="command", node=schema)
+    known = set(OmegaConf.structured(schema))
+    defaults = [item for item in defaults if item.key.partition(".")[0] in known]
     try:
         with initialize(config_path=None, version_base="1.3"):
             tree = hydra_compose("command", [hydra_text(item) for item in [*defaults, *given]])

@@ -146,6 +146,8 @@ class ServerConfig:
     """Request fields that it ignores silently -> the option of its command line that makes it honour them, or empty."""
     takes: list[str] = field(default_factory=list)
     """Request fields it honours; others in inference.extra_body are refused. Empty: not known, all are sent."""
+    refuses: list[str] = field(default_factory=list)
+    """Request fields that the model answers with an error, as a temperature by reasoning models: left out, and said."""
     shorten: bool = False
     """Where prompt and max_tokens do not fit, ask again for what fits, flagged in the sample; else it is an error there."""
     text_limit: bool = False
@@ -201,6 +203,16 @@ class BenchmarkConfig:
 
 
 @dataclass
+class PriceConfig:
+    """What a million tokens cost, in US dollars."""
+
+    input: float | None = None
+    """Of prompts."""
+    output: float | None = None
+    """Of answers, thinking included."""
+
+
+@dataclass
 class ModelConfig:
     """A model by name. conf/model/<name>.yaml"""
 
@@ -214,6 +226,10 @@ class ModelConfig:
     """The server that runs it unless `--server_type` names another."""
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     """Sampling that its authors recommend."""
+    max_concurrent_requests: int | None = None
+    """The most requests in flight that its provider allows."""
+    price: PriceConfig = field(default_factory=PriceConfig)
+    """What a million tokens cost, where somebody sells them."""
     server: dict[str, Any] = field(default_factory=dict)
     """Keys of ServerConfig that differ for it."""
 

@@ -16,7 +16,8 @@ class Endpoint:
 
     `renames` maps our name of a field to the server's. `neutral` is what is sent where a sampling value is off: left
     unsaid, llama.cpp samples with top_k 40 and min_p 0.05, vLLM and SGLang with the checkpoint's generation_config.json.
-    `extra` goes with every request. `text_limit` says that the text route answers 16 tokens unless it is told a number,
+    `refuses` names, as we call them, the fields that the model answers with an error; they are left out. `extra` goes with
+    every request. `text_limit` says that the text route answers 16 tokens unless it is told a number,
     `shorten` that a limit which the context has no room for is lowered instead of recorded as an error.
     """
 
@@ -31,6 +32,7 @@ class Endpoint:
     context: int | None = None
     text_limit: bool = False
     shorten: bool = False
+    refuses: tuple[str, ...] = ()
 
 
 def endpoint_of(server: ServerConfig, base_url: str, model: str) -> Endpoint:
@@ -43,6 +45,7 @@ def endpoint_of(server: ServerConfig, base_url: str, model: str) -> Endpoint:
         context=server.context,
         text_limit=server.text_limit,
         shorten=server.shorten,
+        refuses=tuple(server.refuses),
     )
 
 
@@ -68,6 +71,8 @@ def body(endpoint: Endpoint, request: Request, limit: int | None = None) -> byte
         fields["stop"] = sampling.stop
     if sampling.top_logprobs is not None:
         _add_logprobs(fields, request.messages is not None, sampling.top_logprobs)
+    for name in endpoint.refuses:
+        fields.pop(name, None)
     for ours, theirs in endpoint.renames.items():
         if ours in fields:
             fields[theirs] = fields.pop(ours)

@@ -52,6 +52,9 @@ def layers(given: Sequence[Override]) -> list[Override]:
         refuse_unknown(ServerConfig, entry.server, f"conf/model/{entry.name}.yaml", "server.")
         chosen = {key: value for key, value in asdict(entry.inference).items() if value not in (None, {})}
         found += [*_nested("server", entry.server), *_nested("inference", chosen)]
+        found += _nested("price", {key: value for key, value in asdict(entry.price).items() if value is not None})
+        if entry.max_concurrent_requests is not None:
+            found.append(Override("max_concurrent_requests", str(entry.max_concurrent_requests), int))
     return found
 
 

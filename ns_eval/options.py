@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ns_eval.arguments import Spellings
-from ns_eval.config import REQUIRED, InferenceConfig, ServerConfig
+from ns_eval.config import REQUIRED, InferenceConfig, PriceConfig, ServerConfig
 from ns_eval.sandbox.config import SandboxConfig
 
 
@@ -72,6 +72,8 @@ class AskConfig(PlaceConfig):
     """The model server."""
     max_concurrent_requests: int = 512
     """The most requests in flight, in one job."""
+    price: PriceConfig = field(default_factory=PriceConfig)
+    """What a million tokens cost. Default: the model's in conf/model."""
     rerun_done: bool = False
     """Ask everything anew; what is there is moved to a folder beside it."""
     force: bool = False

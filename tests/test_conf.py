@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from ns_eval import benchmarks, models, prompts
+from ns_eval import benchmarks, models, prompts, resources
 from ns_eval.arguments import Override
+from ns_eval.compose import compose, overrides
 from ns_eval.config import ServerConfig, TemplateConfig, build, load_yaml
 from ns_eval.grading import build_judge
+from ns_eval.options import GenerateConfig
 from ns_eval.resources import conf_file, conf_names
+from ns_eval.server_commands import StartServerConfig
 
 
 @pytest.mark.parametrize("name", conf_names("benchmark"))
@@ -53,3 +58,22 @@ def test_a_model_composes(name: str) -> None:
     assert entry is not None
     assert entry.name == name
     assert models.layers([Override("model", name, str)])
+
+
+def test_a_models_yaml_says_its_price_its_limits_and_what_it_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "_own", [])  # a folder that is added stays for the process
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "sold.yaml").write_text(
+        "name: sold\nserver_type: openai\nprice: {input: 2.5, output: 10}\nmax_concurrent_requests: 7\n"
+        "inference: {tokens_to_generate: 99}\nserver: {refuses: [temperature]}\n"
+    )
+    words = [f"hydra.searchpath=[file://{tmp_path}]", "--model=sold"]
+    given = overrides(GenerateConfig, [*words, "--output_dir=o", "++price.output=8"])
+    found = compose(GenerateConfig, given, models.layers(given))
+    assert (found.price.input, found.price.output, found.max_concurrent_requests) == (2.5, 8.0, 7)
+    assert (found.inference.tokens_to_generate, found.server.refuses) == (99, ["temperature"])
+    # A server that is only started has no use for the half of it.
+    given = overrides(StartServerConfig, words)
+    assert compose(StartServerConfig, given, models.layers(given)).server.refuses == ["temperature"]

@@ -179,3 +179,12 @@ def test_a_server_type_that_starts_nothing_needs_an_address() -> None:
 def test_every_yaml_of_a_server_is_known_here() -> None:
     assert {"llamacpp", "vllm", "vllm-cpu", "sglang", "trtllm", "openai", "generic"} <= SERVERS.keys()
     assert all(Path(path).is_file() for path in conf_names("server").values())
+
+
+def test_what_a_model_refuses_is_left_out_and_said() -> None:
+    reasoning = replace(SERVERS["openai"], refuses=["temperature", "top_p"], renames={"max_tokens": "max_completion_tokens"})
+    found = loads(body(endpoint_of(reasoning, "http://h/v1", "m"), CHAT))
+    assert set(found) == {"model", "messages", "max_completion_tokens", "seed"}
+    (note,) = check_fields(reasoning, CHAT.sampling, seeded=True)
+    assert note == "the model refuses temperature, top_p: its own default applies"
+    assert check_fields(replace(reasoning, refuses=["stop"]), CHAT.sampling, seeded=True) == ()

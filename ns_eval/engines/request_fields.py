@@ -27,9 +27,10 @@ def check_fields(server: ServerConfig, sampling: Sampling, *, seeded: bool) -> t
     """
     switches = [f"--{name}" for name, value in server.args.items() if value not in (None, False)]
     switches += shlex.split(server.server_args)
+    refused = [name for name in ("temperature", *_sent(sampling), *(["seed"] if seeded else [])) if name in server.refuses]
     for name in _sent(sampling):
         theirs = server.renames.get(name, name)
-        if server.takes and theirs not in server.takes:
+        if server.takes and theirs not in server.takes and name not in refused:
             raise UsageError(f"{server.name} does not honour `{name}`", hint=f"leave ++inference.{name} out")
         if name in server.ignores and not _switched_on(server, name, switches):
             raise UsageError(f"{server.name} ignores `{name}` in silence", hint=_switch(server, name))
@@ -38,10 +39,11 @@ def check_fields(server: ServerConfig, sampling: Sampling, *, seeded: bool) -> t
             wanted = _SUCCESSORS.get(name)
             known = f"it takes {wanted}" if wanted else suggest(name, server.takes)
             raise UsageError(f"{server.name} does not know the request field `{name}`: {known}")
+    notes = (f"the model refuses {', '.join(refused)}: its own default applies",) if refused else ()
     if seeded and "seed" in server.ignores and not _switched_on(server, "seed", switches):
         said = f"{server.name} ignores seeds: its samples differ, but none can be asked for again"
-        return (f"{said} ({_switch(server, 'seed')})",)
-    return ()
+        return (*notes, f"{said} ({_switch(server, 'seed')})")
+    return notes
 
 
 def _sent(sampling: Sampling) -> list[str]:
