@@ -17,7 +17,7 @@ from summarize.discover import discover
 from summarize.intervals import Interval, interval
 from summarize.paired import Pair, difference, holm, letters
 from summarize.questions import GREEDY, Floats, Integers, Samples, per_question, samples
-from summarize.render import grid
+from summarize.render import amount, grid
 from summarize.results import load_scores, run_labels
 
 _MODE = re.compile(r"(?P<kind>pass|majority|maj)@(?P<k>\d+)(?:\[(?:avg-of-)?\d+\])?")
@@ -63,6 +63,7 @@ class Values:
     runs: tuple[Floats, ...]
     clusters: Integers | None
     left_out: int
+    rated: bool = False
 
 
 def main(config: CompareConfig) -> int:
@@ -108,12 +109,15 @@ def _check(config: CompareConfig) -> None:
 def compared(tables: Sequence[Values], level: float) -> list[Pair]:
     """Every pair of runs on every benchmark; Holm over the whole family."""
     raw = [
-        (table.benchmark, first, second, difference(table.runs[first], table.runs[second], table.clusters, level))
+        (table, first, second, difference(table.runs[first], table.runs[second], table.clusters, level))
         for table in tables
         for first, second in itertools.combinations(range(len(table.runs)), 2)
     ]
     adjusted = holm([found.p for *_, found in raw])
-    return [Pair(name, first, second, found, p) for (name, first, second, found), p in zip(raw, adjusted, strict=True)]
+    return [
+        Pair(table.benchmark, first, second, found, p, table.rated)
+        for (table, first, second, found), p in zip(raw, adjusted, strict=True)
+    ]
 
 
 def _values(config: CompareConfig, labels: Sequence[str]) -> list[Values]:
@@ -167,6 +171,7 @@ def aligned(name: str, runs: Sequence[Samples], labels: Sequence[str], config: C
         runs=tuple(row[known] for row in matrix),
         clusters=None if len(np.unique(clusters)) == len(kept) else clusters,
         left_out=len(every) - len(kept),
+        rated=score in runs[0].rated,
     )
 
 
@@ -204,8 +209,9 @@ def _text(config: CompareConfig, labels: Sequence[str], table: Values, pairs: Se
     first = [["run", "value", f"{100 * config.level:g}% interval", *(["group"] if len(labels) > 2 else [])]]
     for label, values, sign in zip(labels, table.runs, signs, strict=True):
         ends = interval(values, Interval(level=config.level), table.clusters)
-        shown = "n/a" if ends is None else f"{100 * ends[0]:.2f}% to {100 * ends[1]:.2f}%"
-        first.append([label, f"{100 * values.mean():.2f}%", shown, *([sign] if len(labels) > 2 else [])])
+        low, high = ends or (None, None)
+        shown = "n/a" if ends is None else f"{amount(low, rated=table.rated)} to {amount(high, rated=table.rated)}"
+        first.append([label, amount(float(values.mean()), rated=table.rated), shown, *([sign] if len(labels) > 2 else [])])
     second = [["pair", "difference", "interval", "p", "p (Holm)", "wins/ties/losses", "detectable", "verdict"]]
     second += [_line(pair, labels, alpha) for pair in pairs]
     notes = [f"left out: {table.left_out} questions that not every run has a value for"] if table.left_out else []
@@ -222,19 +228,24 @@ def _text(config: CompareConfig, labels: Sequence[str], table: Values, pairs: Se
 
 
 def _line(pair: Pair, labels: Sequence[str], alpha: float) -> list[str]:
-    found = pair.found
-    ends = "n/a" if found.low is None or found.high is None else f"{100 * found.low:+.2f}% to {100 * found.high:+.2f}%"
+    found, rated = pair.found, pair.rated
+    ends = "n/a" if found.low is None else f"{_signed(found.low, rated=rated)} to {_signed(found.high, rated=rated)}"
     better = labels[pair.first] if found.value > 0 else labels[pair.second]
     return [
         f"{labels[pair.first]} - {labels[pair.second]}",
-        f"{100 * found.value:+.2f}%",
+        _signed(found.value, rated=rated),
         ends,
         f"{found.p:.4f}",
         f"{pair.adjusted:.4f}",
         f"{found.wins}/{found.ties}/{found.losses}",
-        "n/a" if found.detectable is None else f"{100 * found.detectable:.2f}%",
+        amount(found.detectable, rated=rated),
         f"{better} is better" if pair.adjusted < alpha else "no difference found",
     ]
+
+
+def _signed(value: float | None, *, rated: bool) -> str:
+    shown = amount(value, rated=rated)
+    return shown if value is None or value < 0 else f"+{shown}"
 
 
 def _plain(title: str, lines: Sequence[Sequence[str]]) -> str:

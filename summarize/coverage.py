@@ -55,6 +55,9 @@ def coverage(found: Samples, meta: Meta, *, whole: bool) -> Coverage:
         # `both` and `any` may be known without every judge; what was asked for is each judge's own verdict.
         if name not in ("both_correct", "any_correct") and name not in found.graded:
             missing |= np.isnan(value[kept])
+    if found.graded == found.values.keys():
+        # Nothing but ratings: a sample is graded where its headline is known.
+        missing = np.isnan(next(iter(found.values.values()))[kept])
     graded = ~failed & ~missing
     by_seed = {seed: int(np.sum(found.seed[kept][~failed] == seed)) for seed in seeds}
     partial = [(seed, count) for seed, count in by_seed.items() if count < questions]

@@ -19,8 +19,8 @@ def failures(pairs: Sequence[Pair], allowed: float, level: float, labels: Sequen
     for pair in pairs:
         if pair.first == 0 and -pair.found.value > allowed and pair.found.p < 1 - level:
             found[pair.benchmark, pair.second] = (
-                f"{pair.benchmark}: {labels[0]} is {-100 * pair.found.value:.2f} points below {labels[pair.second]}, "
-                f"{100 * allowed:g} are allowed (p = {pair.found.p:.4f}, {_seen(pair)})"
+                f"{pair.benchmark}: {labels[0]} is {_points(pair, -pair.found.value)} below {labels[pair.second]}, "
+                f"{_points(pair, allowed)} are allowed (p = {pair.found.p:.4f}, {_seen(pair)})"
             )
     return found
 
@@ -39,8 +39,8 @@ def write_junit(
             ElementTree.SubElement(case, "failure", message=why).text = why
         told = ElementTree.SubElement(case, "system-out")
         told.text = (
-            f"difference {100 * pair.found.value:+.2f} points, p = {pair.found.p:.4f} ({pair.found.test}), "
-            f"{_seen(pair)}, {100 * allowed:g} points are allowed"
+            f"difference {_points(pair, pair.found.value, '+')}, p = {pair.found.p:.4f} ({pair.found.test}), "
+            f"{_seen(pair)}, {_points(pair, allowed)} are allowed"
         )
     ElementTree.indent(suite)
     write_text(path, ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n")
@@ -49,4 +49,9 @@ def write_junit(
 def _seen(pair: Pair) -> str:
     if pair.found.detectable is None:
         return "one question shows no noise"
-    return f"a change of {100 * pair.found.detectable:.2f} points would be found with 80% power"
+    return f"a change of {_points(pair, pair.found.detectable)} would be found with 80% power"
+
+
+def _points(pair: Pair, value: float, sign: str = "") -> str:
+    """Of shares in points of a hundred, of ratings on their own scale."""
+    return f"{value:{sign}.3f}" if pair.rated else f"{100 * value:{sign}.2f} points"

@@ -35,7 +35,8 @@ def _row(row: Row, table: Table) -> Metrics:
         cut = row.truncation
         found["truncated"] = cut.share
         if row.kind == "mean":
-            found |= {"among_completed": cut.among_completed, "truncated_wrong": cut.worst, "truncated_right": cut.best}
+            ends = {} if cut.worst is None else {"truncated_wrong": cut.worst, "truncated_right": cut.best}
+            found |= {"among_completed": cut.among_completed, **ends}
     return found | {"coverage": coverage_numbers(table.coverage)}
 
 

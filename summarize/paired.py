@@ -46,13 +46,15 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One comparison; `adjusted` is its p after Holm over all pairs of all benchmarks of the call."""
+    """One comparison; `adjusted` is its p after Holm over all pairs of all benchmarks of the call, `rated`: its
+    values are ratings, not shares."""
 
     benchmark: str
     first: int
     second: int
     found: Difference
     adjusted: float
+    rated: bool = False
 
 
 def difference(a: Floats, b: Floats, clusters: Integers | None = None, level: float = 0.95, seed: int = 0) -> Difference:

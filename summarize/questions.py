@@ -23,15 +23,19 @@ Flags: TypeAlias = npt.NDArray[np.bool_]
 # Seeds count from 0; the greedy answer has none.
 GREEDY = -1
 _ATTEMPT_WITHOUT_ANSWER = ("truncated", "no_answer", "filtered")
+# Of several graded scores of one judge, the one that stands for the sample.
+HEADLINES = ("score_overall_score", "score_score", "score_win")
+_REWARD = "score_reward_model_score"
+_RATED_TYPES = ("rubric", "mt_bench")
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
     """Flat arrays over samples, ordered by question. `question` indexes `names`, `hashes`, `subsets` and `clusters`.
 
-    `values` holds one array a score: 1 right, 0 wrong, NaN where nobody judged; graded scores as they are. `classes` is
-    -1 without an answer; `silent` says that there is none although one was asked for (a benchmark of programs has none).
-    `tokens` is NaN where unknown.
+    `values` holds one array a score: 1 right, 0 wrong, NaN where nobody judged; graded scores as they are, of which those in
+    `rated` are on a scale of their own (1 to 5) and not shares. `classes` is -1 without an answer; `silent` says that
+    there is none although one was asked for (a benchmark of programs has none). `tokens` is NaN where unknown.
     """
 
     names: tuple[str, ...]
@@ -46,6 +50,7 @@ class Samples:
     values: Mapping[str, Floats]
     graded: frozenset[str]
     tokens: Floats
+    rated: frozenset[str] = frozenset()
 
     @property
     def count(self) -> int:
@@ -66,6 +71,7 @@ class Samples:
             {name: value[keep] for name, value in self.values.items()},
             self.graded,
             self.tokens[keep],
+            self.rated,
         )
 
     def only(self, chosen: Flags) -> Samples:
@@ -86,6 +92,7 @@ class Samples:
             kept.values,
             kept.graded,
             kept.tokens,
+            kept.rated,
         )
 
 
@@ -136,12 +143,25 @@ def samples(scores: Scores, selection: Selection = _EVERYTHING) -> Samples:
         seed=integers(table["seed"], null=GREEDY)[order],
         status=status,
         classes=classes,
-        silent=(classes < 0) & ((status != "ok") | (classes >= 0).any()),
+        silent=_silent(status, classes, judged=len(graded) < len(values)),
         values=values,
         graded=graded,
         tokens=tokens,
+        rated=frozenset(name for name in graded if _is_rated(values[name], scores.meta.metric_type)),
     )
     return found if selection.max_questions < 0 else found.only(np.arange(found.count) < selection.max_questions)
+
+
+def _silent(status: npt.NDArray[np.str_], classes: Integers, *, judged: bool) -> Flags:
+    """Samples without an answer where one was asked for; a text that is rated is one, also where it was cut."""
+    if not judged:
+        return np.asarray(status == "no_answer")
+    return np.asarray((classes < 0) & ((status != "ok") | (classes >= 0).any()))
+
+
+def _is_rated(value: Floats, metric_type: str | None) -> bool:
+    known = value[~np.isnan(value)]
+    return metric_type in _RATED_TYPES or bool((known < 0).any() or (known > 1).any())
 
 
 def _texts(scores: Scores, name: str, rows: Integers) -> list[str | None]:
@@ -153,9 +173,13 @@ def _values(scores: Scores, order: Integers, status: npt.NDArray[np.str_], class
     failed = status == "error"
     without = np.isin(status, _ATTEMPT_WITHOUT_ANSWER) & (classes < 0)
     values: dict[str, Floats] = {}
+    rates = any(name.startswith("score_") and name != _REWARD for name in scores.table.column_names)
     for name in scores.table.column_names:
         if name.endswith("_correct"):
             value = floats(scores.table[name])[order]
+            # A judge that rates says right or wrong of nothing: its verdicts are no score.
+            if rates and np.isnan(value).all():
+                continue
             value[without & np.isnan(value)] = 0.0
         elif name.startswith("score_"):
             value = floats(scores.table[name])[order]
@@ -171,9 +195,11 @@ def _values(scores: Scores, order: Integers, status: npt.NDArray[np.str_], class
 
 
 def _place(name: str) -> tuple[bool, int]:
-    """Verdicts before graded scores, in source 003's order of columns."""
+    """Verdicts before graded scores, in source 003's order of columns; of those the headline first."""
+    if name.startswith("score_"):
+        return True, int(name not in HEADLINES)
     known = ("symbolic_correct", "judge_correct", "both_correct", "any_correct")
-    return name.startswith("score_"), known.index(name) if name in known else 1
+    return False, known.index(name) if name in known else 1
 
 
 def _all_of(verdicts: Sequence[Floats]) -> Floats:

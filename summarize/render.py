@@ -30,7 +30,7 @@ def classic(table: Table, chosen: Sequence[str] = ()) -> str:
     ends = ["no_answer"] if not chosen or "no_answer" in chosen else []
     lines = [["evaluation_mode", "num_entries", *scores, *ends]]
     for row in table.rows:
-        values = [percent(row.cells[name].value if name in row.cells else None) for name in scores]
+        values = [shown(table, name, row.cells[name].value if name in row.cells else None) for name in scores]
         lines.append([row.label, entries(row, table.coverage), *values, *([percent(row.no_answer)] if ends else [])])
     return grid(
         table.name, lines, [max(len(cell.removesuffix("%")) for cell in column) for column in zip(*lines, strict=True)]
@@ -56,9 +56,9 @@ def _detail_line(row: Row, table: Table, scores: Sequence[str]) -> list[str]:
     cut = None if row.truncation is None else row.truncation.share
     return [
         row.label,
-        *(between(row.cells.get(name, Cell(None, 0))) for name in scores),
-        percent(first.error),
-        percent(first.rerun),
+        *(between(table, name, row.cells.get(name, Cell(None, 0))) for name in scores),
+        shown(table, scores[0], first.error),
+        shown(table, scores[0], first.rerun),
         _NONE if row.tokens is None else f"{row.tokens:.0f}",
         percent(cut),
         percent(table.coverage.share) if table.coverage.complete else f"{table.coverage.graded}/{table.coverage.expected}",
@@ -95,23 +95,35 @@ def notes(table: Table) -> list[str]:
         ]
     cut = headline.truncation
     if cut is not None and cut.share > 0:
+        ends = f", between {percent(cut.worst)} and {percent(cut.best)} whatever the truncated ones would have become"
         found.append(
-            f"truncated {percent(cut.share)}: {headline.label} {score} is {percent(cell.value)} as graded, "
-            f"{percent(cut.among_completed)} among completed samples, between {percent(cut.worst)} and {percent(cut.best)} "
-            "whatever the truncated ones would have become"
+            f"truncated {percent(cut.share)}: {headline.label} {score} is {shown(table, score, cell.value)} as graded, "
+            f"{shown(table, score, cut.among_completed)} among completed samples{'' if cut.worst is None else ends}"
         )
     if table.mixed:
-        shown = ", ".join(table.mixed[:3]) + (", …" if len(table.mixed) > 3 else "")
-        found.append(f"equal answers with verdicts of both kinds in {len(table.mixed)} questions ({shown})")
+        named = ", ".join(table.mixed[:3]) + (", …" if len(table.mixed) > 3 else "")
+        found.append(f"equal answers with verdicts of both kinds in {len(table.mixed)} questions ({named})")
     return found
 
 
 def percent(value: float | None) -> str:
-    return _NONE if value is None else f"{100 * value:.2f}%"
+    return amount(value, rated=False)
 
 
-def between(cell: Cell) -> str:
-    return _NONE if cell.low is None or cell.high is None else f"{100 * cell.low:.2f}% to {100 * cell.high:.2f}%"
+def amount(value: float | None, *, rated: bool) -> str:
+    """A share as percent, a rating on its own scale as it is."""
+    return _NONE if value is None else f"{value:.3f}" if rated else f"{100 * value:.2f}%"
+
+
+def shown(table: Table, score: str, value: float | None) -> str:
+    """A value of one score of the table."""
+    return amount(value, rated=score in table.samples.rated)
+
+
+def between(table: Table, score: str, cell: Cell) -> str:
+    if cell.low is None or cell.high is None:
+        return _NONE
+    return f"{shown(table, score, cell.low)} to {shown(table, score, cell.high)}"
 
 
 def rows_of(tables: Sequence[Table], chosen: Sequence[str] = ()) -> list[list[str]]:
@@ -121,8 +133,10 @@ def rows_of(tables: Sequence[Table], chosen: Sequence[str] = ()) -> list[list[st
     lines = [["benchmark", "evaluation_mode", "num_entries", *columns, "no_answer", "avg_tokens", "truncated", "coverage"]]
     for table in tables:
         for row in table.rows:
-            cells = [row.cells.get(name, Cell(None, 0)) for name in scores]
-            values = [text for cell in cells for text in (percent(cell.value), between(cell))]
+            cells = {name: row.cells.get(name, Cell(None, 0)) for name in scores}
+            values = [
+                text for name, cell in cells.items() for text in (shown(table, name, cell.value), between(table, name, cell))
+            ]
             rest = _detail_line(row, table, scores)[-3:]
             lines.append([table.name, row.label, entries(row, table.coverage), *values, percent(row.no_answer), *rest])
     return lines

@@ -111,9 +111,9 @@ def main(config: ResultsConfig) -> int:
         CoverageError: less than min_coverage of a benchmark is graded; the tables are printed before.
     """
     _check(config)
-    summaries = list(_summaries(config))
-    printed = [table for summary in summaries for table in (*summary.tables, *summary.groups)]
-    saved = _save(config, summaries)
+    found = list(summaries(config))
+    printed = [table for summary in found for table in (*summary.tables, *summary.groups)]
+    saved = _save(config, found)
     if config.format != "json":
         print(_rendered(config, printed), end="")
     if config.plot is not None:
@@ -124,7 +124,7 @@ def main(config: ResultsConfig) -> int:
     # What a program reads must hold nothing else.
     for line in saved:
         print(line, file=sys.stderr if config.format in ("json", "csv") else sys.stdout)
-    for summary in summaries:
+    for summary in found:
         _require_coverage(summary, config.min_coverage)
     return 0
 
@@ -140,7 +140,12 @@ def _check(config: ResultsConfig) -> None:
         raise UsageError(f"--k={wrong[0]}: expected numbers of samples from 1")
 
 
-def _summaries(config: ResultsConfig) -> Iterator[Summary]:
+def summaries(config: ResultsConfig) -> Iterator[Summary]:
+    """What is printed of each results_dir, in the order given.
+
+    Raises:
+        DataError: no results there, or files that cannot be read.
+    """
     options = Options(tuple(config.k), Interval(config.interval, config.level))
     labels = run_labels([Path(path) for path in config.results_dirs])
     for label, path in zip(labels, config.results_dirs, strict=True):

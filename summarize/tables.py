@@ -35,12 +35,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """The share of cut samples, and the score among those that were not; bounds if every cut one were wrong, or right."""
+    """The share of cut samples, and the score among those that were not; bounds if every cut one were wrong, or right; None
+    for a graded score."""
 
     share: float
     among_completed: float | None
-    worst: float
-    best: float
+    worst: float | None = None
+    best: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,15 +200,15 @@ class _Rows:
         return pass_extremes(item.n, item.right.astype(np.int64), self._samples, k)
 
     def _truncation(self) -> Truncation | None:
-        """Of the first score; None where it is graded."""
+        """Of the first score."""
         name = next(iter(self.reduced))
-        if name in self._found.graded:
-            return None
         cut = self._found.status == "truncated"
         value = self._found.values[name]
         completed = _mean(_question_means(self._found, np.where(cut, np.nan, value)))
-        wrong, right = (_mean(_question_means(self._found, np.where(cut, end, value))) or 0.0 for end in (0.0, 1.0))
         share = _mean(_question_means(self._found, np.where(np.isnan(value) & ~cut, np.nan, cut.astype(np.float64)))) or 0.0
+        if name in self._found.graded:
+            return Truncation(share, completed)
+        wrong, right = (_mean(_question_means(self._found, np.where(cut, end, value))) or 0.0 for end in (0.0, 1.0))
         return Truncation(share, completed, wrong, right)
 
 

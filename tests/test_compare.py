@@ -191,7 +191,7 @@ def test_the_gate_falls_only_on_a_drop_beyond_what_is_allowed_and_beyond_noise(
     assert compare(old, worse, gate=0.02) == 0
     assert compare(noisy, old, gate=0.02) == 0
     report = tmp_path / "report.xml"
-    with pytest.raises(GateError, match=r"worse is \d+\.\d+ points below old, 2 are allowed") as caught:
+    with pytest.raises(GateError, match=r"worse is \d+\.\d+ points below old, 2.00 points are allowed") as caught:
         compare(worse, old, gate=0.02, junit=str(report))
     assert caught.value.exit_code == 7
     suite = ElementTree.parse(report).getroot()
