@@ -41,7 +41,7 @@ class Extraction:
 
 def extract(text: str, rules: Extraction, *, letter: bool = False) -> str | None:
     """The answer as written, or None. `letter` looks for a choice letter where nothing else is found."""
-    text = _after_reasoning(text, rules)
+    text = after_reasoning(text, rules)
     if rules.extract_from_boxed:
         found = boxed(text, joined=rules.boxes == "joined")
         if found is not None:
@@ -55,7 +55,8 @@ def extract(text: str, rules: Extraction, *, letter: bool = False) -> str | None
     return _by_phrase(text) or _bare(text) or (_last_letter(text) if letter else None)
 
 
-def _after_reasoning(text: str, rules: Extraction) -> str:
+def after_reasoning(text: str, rules: Extraction) -> str:
+    """What stands behind the thinking; empty where a thought has no end, unless the rules say otherwise."""
     marker = rules.end_reasoning_string
     if not marker:
         return text

@@ -12,6 +12,8 @@ from ns_eval.pool.targets import instantiate
 from ns_eval.pool.workers import CallFailed, Limits, Pool
 from ns_eval.records import Generation, Question, Sample, Verdict
 
+_TIMEOUT_S = 2.0
+
 
 class Judge(Protocol):
     """Decides from the question and the answer alone. `grade` runs in a worker process and must be deterministic."""
@@ -69,14 +71,16 @@ class Grader:
         spec: Mapping[str, Any],
         *,
         workers: int | None = None,
-        timeout_s: float = 2.0,
+        timeout_s: float | None = None,
         memory_bytes: int = 2 << 30,
     ) -> None:
         # Built here too, cheaply: a wrong spec is the caller's error, not that of every sample.
         self.judge: Judge = build_judge(spec)
         self._spec = dict(spec)
         count = workers if workers is not None else min(8, _cores())
-        self._limits = Limits(workers=count, timeout_s=timeout_s, memory_bytes=memory_bytes)
+        # A judge of long texts says itself how long one may take.
+        limit_s = timeout_s or float(getattr(self.judge, "timeout_s", _TIMEOUT_S))
+        self._limits = Limits(workers=count, timeout_s=limit_s, memory_bytes=memory_bytes)
         self._pool: Pool | None = None
 
     async def __aenter__(self) -> Self:

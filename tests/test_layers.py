@@ -50,6 +50,9 @@ OWNERS = {
     "peft": {"ns_eval/checkpoints/merging.py"},
     "gguf": {"ns_eval/checkpoints/gguf_export.py"},
     "modelopt": {"ns_eval/checkpoints/quantizing.py"},
+    "nltk": {"judges/overlap.py"},
+    "rouge_score": {"judges/overlap.py"},
+    "sacrebleu": {"judges/overlap.py"},
 }
 
 
