@@ -26,9 +26,10 @@ from pathlib import Path
 
 from judges.code import CodeJudge
 from ns_eval.config import CodeExecutionConfig
+from ns_eval.markup import CodeTags
 from ns_eval.records import Generation, Question
 from ns_eval.sandbox import Sandbox, SandboxConfig
-from ns_eval.tools import CodeTags, Settings, rounds
+from ns_eval.tools import Settings, rounds
 
 PROGRAM = """
 def has_close(numbers, limit):

@@ -32,6 +32,8 @@ def evaluate(config: EvalConfig) -> int:
     for run in found.runs:
         seeds = f"{len(run.seeds)} seed{'' if len(run.seeds) == 1 else 's'}"
         _say(f"{run.name}: {run.rows} questions × {seeds}, {config.model} on {config.server_type}")
+    for line in plan.code_lines(found):
+        _say(" ".join(line.split()))
     if not _run(config, cluster, _jobs(config, found)):
         return 0
     return _summarize(config, found)

@@ -70,10 +70,12 @@ class CodeExecutionConfig:
     """What the model sees of its output, each of stdout and stderr."""
     add_remaining_code_executions: bool = False
     """Tell the model after each piece how many are left."""
+    sentences: str = ""
+    """Who words that: ns_eval, nemo_skills, or a YAML of `remaining` and `exhausted`. Default: a checkout, else ns_eval."""
     remaining_sentence: str = (
         "You can run code {remaining} more time(s). Plan what to compute; you can also finish by reasoning alone."
     )
-    """What it is then told. A model that was trained on other words needs those."""
+    """What it is then told. A model that was trained on other words needs those; given, it wins over `sentences`."""
     exhausted_sentence: str = "You cannot run code any more. Finish the solution by reasoning alone."
     """What it is told when none is left."""
 

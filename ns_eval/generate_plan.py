@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ns_eval import models, plan, prompts, questions, rundir, runs
+from ns_eval import models, nemo_skills, plan, prompts, questions, rundir, runs
 from ns_eval.config import BenchmarkConfig, load_yaml
 from ns_eval.errors import DataError, UsageError, suggest
 from ns_eval.grading import build_judge
@@ -31,6 +31,7 @@ def rows(config: GenerateConfig) -> Plan:
         UsageError: no input file, or no prompt.
         DataError: a row that is no JSON object, an id twice.
     """
+    nemo_skills.use(config.nemo_skills_path)
     if not config.input_file:
         raise UsageError("which rows? --input_file is missing", hint="ns generate --input_file=rows.jsonl …")
     path = Path(config.input_file).absolute()
@@ -55,8 +56,8 @@ def rows(config: GenerateConfig) -> Plan:
         rows=plan.rows_asked(config, len(found)),
         upstream_rows=None,
         prompt=prompt,
-        sampling=runs.sampling(config.inference, benchmark),
-        greedy=runs.sampling(config.inference, benchmark, greedy=True),
+        sampling=plan.sampling_of(config, benchmark),
+        greedy=plan.sampling_of(config, benchmark, greedy=True),
         judge={},
         metric_type="",
         folder=output_dir,
@@ -87,6 +88,7 @@ def judging(config: GenerateConfig) -> Judging:
         UsageError: an unknown type or switch.
         DataError: no outputs, or not those of the seeds that are named.
     """
+    nemo_skills.use(config.nemo_skills_path)
     if not config.input_dir:
         raise UsageError("which outputs? --input_dir is missing", hint="--input_dir=out/eval-results/<benchmark>")
     inputs = _outputs(Path(config.input_dir).absolute(), config)

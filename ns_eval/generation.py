@@ -27,7 +27,7 @@ from ns_eval.runs import BenchmarkRun
 from ns_eval.sandbox.box import Sandbox, open_sandbox
 from ns_eval.sandbox.config import SandboxConfig
 from ns_eval.sandbox.remote import RemoteSandbox
-from ns_eval.tools import Message, Settings, rounds
+from ns_eval.tools import Message, Settings, native_rounds, rounds
 
 T = TypeVar("T")
 
@@ -148,6 +148,8 @@ def _asking(run: BenchmarkRun, client: Client, sandbox: Sandbox | RemoteSandbox 
 
         settings = Settings(code.config, code.tags, asked.sampling.max_tokens, asked.sampling.stop)
         try:
+            if code.tags is None:
+                return await native_rounds(ask, session, asked.messages or (), settings)
             return await rounds(ask, session, asked.text or asked.messages or (), settings)
         finally:
             await session.close()

@@ -58,10 +58,16 @@ class AskConfig(PlaceConfig):
     """Replaces the prompt's system message."""
     examples_type: str | None = None
     """The few-shot examples of the prompt."""
+    code_tags: str | None = None
+    """A template whose marks around code hold for chat messages. Default: prompt_template's, or the prompt's own."""
+    nemo_skills_path: str | None = None
+    """A checkout of NeMo-Skills, where `nemo_skills:NAME` finds prompts, templates, examples. Default: NEMO_SKILLS_PATH."""
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
     """Values for the server's chat template, such as enable_thinking."""
     code_execution: bool = False
     """Run the Python that the model writes between its thoughts, in a sandbox; server.code_execution.* bounds it."""
+    tools: str | None = None
+    """python: offer the model Python as a tool, called as its chat endpoint does it; instead of code_execution."""
     total_code_executions_in_prompt: int | None = None
     """The number of executions that the prompt promises, which is then the cap. Default: max_code_executions."""
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)

@@ -9,18 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ns_eval import models, prompts, questions, runs
+from ns_eval import models, nemo_skills, prompts, questions, runs
 from ns_eval.benchmarks import Asked, resolve
 from ns_eval.config import BenchmarkConfig, load_yaml
 from ns_eval.engines.request_fields import check_fields
 from ns_eval.errors import UsageError
 from ns_eval.grading import build_judge
+from ns_eval.markup import CodeTags, template_of
 from ns_eval.options import AskConfig, EvalConfig
 from ns_eval.prompts import Prompt
 from ns_eval.records import Json, Sampling
 from ns_eval.resources import conf_file
 from ns_eval.runs import BenchmarkRun, CodeRun
-from ns_eval.tools import CodeTags, executions_allowed
+from ns_eval.tools import PYTHON_TOOL, executions_allowed, worded
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ def evaluation(config: EvalConfig, *, num_jobs: int) -> Plan:
     Raises:
         UsageError, DataError: whatever is wrong with the settings or the data, each with what to do.
     """
+    nemo_skills.use(config.nemo_skills_path)
     output_dir = writable(Path(config.output_dir))
     model = models.weights(config.model)
     if not config.server.base_url:
@@ -62,7 +64,8 @@ def described(found: Plan, config: AskConfig) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines += ["", f"model   {found.model} on {config.server_type}", f"output  {found.output_dir}"]
-    lines += [f"jobs    {len(found.shares)}", *(line for run in found.runs for line in _first_request(run))]
+    lines += [f"jobs    {len(found.shares)}", *code_lines(found)]
+    lines += [line for run in found.runs for line in _first_request(run)]
     return "\n".join(lines)
 
 
@@ -71,6 +74,17 @@ def _row(run: BenchmarkRun) -> tuple[str, ...]:
     seeds = ", ".join([*(["greedy"] if None in run.seeds else []), *_ranges([s for s in run.seeds if s is not None])])
     judge = str(run.judge.get("_target_", "none")).rpartition(".")[2]
     return run.name, run.split, questions, seeds, str(run.rows * len(run.seeds)), run.prompt.name, judge
+
+
+def code_lines(found: Plan) -> list[str]:
+    """What holds for the code that the model writes, one line for each kind of it; nothing where none is run."""
+    kinds = {
+        f"code    up to {run.code.config.max_code_executions} executions an answer, "
+        f"{run.code.config.code_execution_timeout:g} s each; {run.code.told}": None
+        for run in found.runs
+        if run.code is not None
+    }
+    return [*kinds]
 
 
 def _ranges(seeds: Sequence[int]) -> list[str]:
@@ -118,8 +132,8 @@ def _run(config: EvalConfig, asked: Asked, output_dir: Path, model: str) -> Benc
         rows=rows,
         upstream_rows=loaded.upstream_rows if loaded.upstream_rows != loaded.rows else None,
         prompt=prompt,
-        sampling=_with_template_kwargs(config, runs.sampling(config.inference, benchmark)),
-        greedy=_with_template_kwargs(config, runs.sampling(config.inference, benchmark, greedy=True)),
+        sampling=sampling_of(config, benchmark),
+        greedy=sampling_of(config, benchmark, greedy=True),
         judge=judge_spec(benchmark, config),
         metric_type=benchmark.metric_type,
         folder=output_dir / "eval-results" / benchmark.name,
@@ -165,7 +179,8 @@ def prompt_of(config: AskConfig, name: str) -> Prompt:
         template=config.prompt_template,
         system=config.system_message,
         examples_type=config.examples_type,
-        values={"total_code_executions": promised} if config.code_execution else None,
+        code_tags=config.code_tags,
+        values={"total_code_executions": promised} if runs_code(config) else None,
     )
     if config.inference.endpoint_type == "text" and prompt.template is None:
         raise UsageError(
@@ -174,20 +189,49 @@ def prompt_of(config: AskConfig, name: str) -> Prompt:
     return prompt
 
 
+def runs_code(config: AskConfig) -> bool:
+    """Whether what the model writes is run between its parts, found by tags or called as a tool."""
+    return config.code_execution or config.tools is not None
+
+
 def code_of(config: AskConfig, prompt: Prompt) -> CodeRun | None:
-    """How the model's code is run, None where it is not: the cap is what the prompt promises."""
-    if not config.code_execution:
+    """How the model's code is run, None where it is not: the cap is what the prompt promises.
+
+    Raises:
+        UsageError: no tags to find code by, an unknown tool, or a tool on the text route.
+    """
+    if not runs_code(config):
         return None
     promised = executions_allowed(config.server.code_execution, config.total_code_executions_in_prompt)
-    bounds = dataclasses.replace(config.server.code_execution, max_code_executions=promised)
-    return CodeRun(bounds, CodeTags.of(prompt.template, config.prompt_template or ""))
+    bounds, told = worded(dataclasses.replace(config.server.code_execution, max_code_executions=promised))
+    if config.tools is not None:
+        _check_tools(config, prompt)
+        return CodeRun(bounds, None, told)
+    markup = template_of(prompt.code_tags) if prompt.code_tags else None
+    return CodeRun(bounds, CodeTags.of(markup, prompt.code_tags), told)
 
 
-def _with_template_kwargs(config: AskConfig, sampling: Sampling) -> Sampling:
-    if not config.chat_template_kwargs:
-        return sampling
-    extra = {**sampling.extra_body, "chat_template_kwargs": config.chat_template_kwargs}
-    return dataclasses.replace(sampling, extra_body=extra)
+def _check_tools(config: AskConfig, prompt: Prompt) -> None:
+    if config.tools != "python":
+        raise UsageError(f"++tools={config.tools}: the only tool is python", hint="++tools=python")
+    if config.code_execution:
+        raise UsageError("++code_execution=true finds code by tags, ++tools=python by calls: choose one")
+    if prompt.template is not None:
+        raise UsageError(
+            f"++tools=python needs the server's own chat template, not {config.prompt_template}",
+            hint="leave --prompt_template out",
+        )
+
+
+def sampling_of(config: AskConfig, benchmark: BenchmarkConfig, *, greedy: bool = False) -> Sampling:
+    """How answers are drawn, and what else every request carries: values for the chat template, the tool that is offered."""
+    drawn = runs.sampling(config.inference, benchmark, greedy=greedy)
+    more: dict[str, Json] = {}
+    if config.chat_template_kwargs:
+        more["chat_template_kwargs"] = config.chat_template_kwargs
+    if config.tools is not None:
+        more["tools"] = [PYTHON_TOOL]
+    return dataclasses.replace(drawn, extra_body={**drawn.extra_body, **more}) if more else drawn
 
 
 def writable(folder: Path) -> Path:

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
-import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from ns_eval import texts
 from ns_eval.config import PromptConfig, TemplateConfig, build, load_yaml
-from ns_eval.errors import DataError, UsageError, suggest
+from ns_eval.errors import DataError, suggest
+from ns_eval.examples import examples_of
+from ns_eval.markup import fields_of, template_of
+from ns_eval.nemo_skills import PREFIX, named_file
 from ns_eval.records import Json, Question, Request, Sampling, question_row
-from ns_eval.resources import conf_file
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A resolved prompt: plain values, so that it travels in a job's spec and into the fingerprint.
 
-    `examples` is the filled few-shot part; `values` fills fields that are not columns, such as total_code_executions.
-    `template` set means: rendered here and sent as text.
+    `examples` is the filled few-shot part. Where a question chooses it, it is the name of a set, with columns in it as in
+    `mmlu_few_shot_{topic}`, and `example_sets` holds the sets. `values` fills fields that are not columns, such as
+    total_code_executions. `template` set means: rendered here and sent as text. `code_tags` names the template whose marks
+    stand around code.
     """
 
     name: str
     user: str
     system: str | None = None
     examples: str = ""
+    example_sets: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Json] = field(default_factory=dict)
     template: TemplateConfig | None = None
+    code_tags: str = ""
 
 
 def load(
@@ -36,26 +41,33 @@ def load(
     template: str | None = None,
     system: str | None = None,
     examples_type: str | None = None,
+    code_tags: str | None = None,
     values: Mapping[str, Json] | None = None,
 ) -> Prompt:
-    """The prompt of that name or path. `system` replaces its own system message, `values` fills fields beside the columns.
+    """The prompt of that name or path, or `nemo_skills:NAME` of a checkout. `system` replaces its own system message,
+    `values` fills fields beside the columns.
 
     Raises:
         UsageError: an unknown prompt, template or set of examples; a field that is not closed.
     """
-    path = conf_file("prompt", name)
+    path = named_file("prompt", name)
     config = build(PromptConfig, load_yaml(path), str(path))
     for text in (config.user, config.system or ""):
-        _check_format(text, str(path))
-    markup = template or config.code_tags
-    chosen = _template(markup) if markup else None
+        texts.check(text, str(path))
+    markup = code_tags or template or _beside(config.code_tags, name) or ""
+    marks = template_of(markup) if markup else None
+    chosen = _beside(examples_type or config.few_shot_examples.get("examples_type"), name)
+    examples = examples_of(config.few_shot_examples, chosen, marks, str(path))
     return Prompt(
         name=name,
         user=config.user,
-        system=config.system if system is None else system,
-        examples=_examples(config.few_shot_examples, examples_type, str(path)),
-        values={**_tags(chosen), **(values or {})},
-        template=chosen if template else None,
+        # An empty message of a YAML is none, as in NeMo-Skills; a template's empty block stands either way.
+        system=(config.system or None) if system is None else system,
+        examples=examples.text,
+        example_sets=examples.sets or {},
+        values={**(fields_of(marks) if marks is not None else {}), **(values or {})},
+        template=template_of(template) if template else None,
+        code_tags=markup,
     )
 
 
@@ -65,9 +77,10 @@ def request(prompt: Prompt, question: Question, seed: int | None, sampling: Samp
     Raises:
         DataError: the prompt asks for a field that the question does not have.
     """
-    values = {**prompt.values, **question_row(question), "examples": prompt.examples}
-    user = _fill(prompt.user, values, prompt.name)
-    system = None if prompt.system is None else _fill(prompt.system, values, prompt.name)
+    row = question_row(question)
+    values = {**prompt.values, **row, "examples": _examples_for(prompt, row)}
+    user = texts.fill(prompt.user, values, prompt.name)
+    system = None if prompt.system is None else texts.fill(prompt.system, values, prompt.name)
     if prompt.template is not None:
         text = rendered(prompt.template, system, user)
         stop = (*sampling.stop, *(item for item in prompt.template.stop_phrases if item not in sampling.stop))
@@ -83,55 +96,17 @@ def rendered(template: TemplateConfig, system: str | None, user: str) -> str:
     return template.text_begin + block + template.user_begin + user + template.user_end + template.assistant_begin
 
 
-def _template(name: str) -> TemplateConfig:
-    path = conf_file("template", name)
-    return build(TemplateConfig, load_yaml(path), str(path))
+def _beside(name: str | None, prompt: str) -> str | None:
+    """A name that a prompt of a checkout mentions is one of that checkout, unless it is a path."""
+    if not name or not prompt.startswith(PREFIX) or name.startswith(PREFIX) or name.endswith((".yaml", ".yml")):
+        return name
+    return PREFIX + name
 
 
-def _tags(template: TemplateConfig | None) -> dict[str, Json]:
-    if template is None:
-        return {}
-    return {
-        "code_begin": template.code_begin,
-        "code_end": template.code_end,
-        "code_output_begin": template.code_output_begin,
-        "code_output_end": template.code_output_end,
-    }
-
-
-def _examples(config: Mapping[str, Any], asked: str | None, where: str) -> str:
-    """prefix + each example + suffix; empty, prefix and suffix included, where no set of examples is chosen."""
-    chosen = asked or config.get("examples_type")
-    if not chosen:
-        return ""
-    if "template" not in config:
-        raise UsageError(f"{where}: examples_type `{chosen}` is asked for, but `few_shot_examples.template` is missing")
-    path = conf_file("examples", chosen)
-    rows: Sequence[Mapping[str, Json]] = load_yaml(path).get("examples") or []
-    filled = "".join(_fill(config["template"], row, f"{path}, example {number}") for number, row in enumerate(rows, 1))
-    return f"{config.get('prefix', '')}{filled}{config.get('suffix', '')}"
-
-
-def _check_format(text: str, where: str) -> None:
-    try:
-        fields = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
-    except ValueError as error:
-        raise UsageError(f"{where}: {error}", hint="a literal brace is doubled: \\boxed{{}}") from error
-    for name in fields:
-        if not name.isidentifier():
-            raise UsageError(f"{where}: `{{{name}}}` is no column's name", hint="a literal brace is doubled: \\boxed{{}}")
-
-
-def _fill(text: str, values: Mapping[str, Json], where: str) -> str:
-    # One pass over the prompt's own text: a brace inside a question is never read as a field.
-    parts = []
-    for literal, name, _, _ in string.Formatter().parse(text):
-        parts.append(literal)
-        if name is None:
-            continue
-        if name not in values:
-            raise DataError(
-                f"prompt `{where}` asks for `{{{name}}}`, which the question does not have: {suggest(name, values)}"
-            )
-        parts.append(str(values[name]))
-    return "".join(parts)
+def _examples_for(prompt: Prompt, row: Mapping[str, Json]) -> str:
+    if not prompt.example_sets:
+        return prompt.examples
+    name = texts.fill(prompt.examples, row, f"{prompt.name}: examples_type")
+    if name not in prompt.example_sets:
+        raise DataError(f"prompt `{prompt.name}` has no examples `{name}`, {suggest(name, prompt.example_sets)}")
+    return prompt.example_sets[name]

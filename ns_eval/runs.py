@@ -11,17 +11,20 @@ from typing import Any
 from ns_eval import questions
 from ns_eval.config import BenchmarkConfig, CodeExecutionConfig, InferenceConfig
 from ns_eval.errors import DataError
+from ns_eval.markup import CodeTags
 from ns_eval.prompts import Prompt
 from ns_eval.records import Json, Question, Sampling
-from ns_eval.tools import CodeTags
 
 
 @dataclass(frozen=True, slots=True)
 class CodeRun:
-    """That the model's code is run: its bounds, and the tags by which it is found."""
+    """That the model's code is run: its bounds, and the tags by which it is found; None where the endpoint calls a tool.
+
+    `told` says in one line what the model hears about the executions that are left."""
 
     config: CodeExecutionConfig
-    tags: CodeTags
+    tags: CodeTags | None
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,8 @@ def settings_of(run: BenchmarkRun, model: str) -> dict[str, Json]:
     the server, the number of jobs or seeds, and the grader."""
     prompt = {f"prompt.{name}": getattr(run.prompt, name) for name in ("user", "system", "examples")}
     template = dataclasses.asdict(run.prompt.template) if run.prompt.template else None
+    code = None if run.code is None else {"config": dataclasses.asdict(run.code.config), "tags": _tags_of(run.code)}
+    sets = {"prompt.example_sets": dict(run.prompt.example_sets)} if run.prompt.example_sets else {}
     drawn = {item.name: getattr(run.sampling, item.name) for item in dataclasses.fields(Sampling)}
     drawn["stop"] = list(run.sampling.stop)
     drawn["extra_body"] = dict(run.sampling.extra_body)
@@ -102,8 +107,13 @@ def settings_of(run: BenchmarkRun, model: str) -> dict[str, Json]:
         "split": run.split,
         "questions": run.fingerprint,
         "prompt_template": template,
-        "code_execution": None if run.code is None else dataclasses.asdict(run.code),
+        "code_execution": code,
         **prompt,
+        **sets,
         **{f"prompt.{name}": value for name, value in run.prompt.values.items()},
         **{f"inference.{'tokens_to_generate' if name == 'max_tokens' else name}": value for name, value in drawn.items()},
     }
+
+
+def _tags_of(code: CodeRun) -> Json:
+    return None if code.tags is None else dataclasses.asdict(code.tags)

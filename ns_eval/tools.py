@@ -10,10 +10,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
-from ns_eval.config import CodeExecutionConfig, TemplateConfig
+from ns_eval import nemo_skills
+from ns_eval.config import CodeExecutionConfig, load_yaml
 from ns_eval.errors import UsageError
+from ns_eval.markup import CodeTags
 from ns_eval.records import Generation, Json
 from ns_eval.sandbox import CodeSession, Execution, SandboxError
 from ns_eval.sandbox.execution import clip
@@ -43,45 +46,6 @@ class Ask(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class CodeTags:
-    """A model family's marks around code and around its output."""
-
-    begin: str
-    end: str
-    output_begin: str
-    output_end: str
-    style: str
-
-    @classmethod
-    def of(cls, template: TemplateConfig | None, name: str) -> CodeTags:
-        """Raises UsageError where the template has none."""
-        known = "openmath-instruct, qwen-instruct, llama3-instruct"
-        if template is None:
-            raise UsageError(
-                "++code_execution=true needs to know how the model marks its code", f"++prompt_template=… ({known})"
-            )
-        tags = cls(
-            template.code_begin, template.code_end, template.code_output_begin, template.code_output_end,
-            template.code_output_format,
-        )  # fmt: skip
-        if not tags.begin.strip() or not tags.end.strip():
-            raise UsageError(f"template `{name}` has no code_begin and code_end, so no code can be found", hint=known)
-        if tags.style not in ("qwen", "llama"):
-            raise UsageError(f"template `{name}`: code_output_format `{tags.style}`, known: llama, qwen")
-        return tags
-
-    @property
-    def stop(self) -> str:
-        """What ends a part. Three backticks alone would also be the start of the next block."""
-        return self.end if self.end.strip() in self.begin else self.end.strip()
-
-    def open_blocks(self, text: str) -> int:
-        """Blocks begun minus blocks ended; a begin may contain the end, as fences do."""
-        begin = self.begin.strip()
-        return text.count(begin) - text.replace(begin, "").count(self.end.strip())
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """What bounds one answer. `limit_tokens` None: the room of the context. `stop`: the user's own phrases."""
 
@@ -106,6 +70,52 @@ def executions_allowed(config: CodeExecutionConfig, in_prompt: int | None) -> in
             hint="give one of them",
         )
     return in_prompt
+
+
+def worded(config: CodeExecutionConfig) -> tuple[CodeExecutionConfig, str]:
+    """The settings with the sentences about what is left filled in, and in one line whose words these are.
+
+    Raises:
+        UsageError: a source that cannot be read, or a sentence that does not take the number.
+    """
+    ours = CodeExecutionConfig()
+    remaining, exhausted, source = _sentences(config)
+    if config.remaining_sentence != ours.remaining_sentence:
+        remaining, source = config.remaining_sentence, "the settings"
+    if config.exhausted_sentence != ours.exhausted_sentence:
+        exhausted, source = config.exhausted_sentence, "the settings"
+    try:
+        remaining.format(remaining=1)
+    except (KeyError, IndexError, ValueError) as error:
+        raise UsageError(
+            f"the sentence about remaining executions of {source} cannot be filled: `{remaining}`",
+            hint="its only field is {remaining}; a literal brace is doubled",
+        ) from error
+    filled = replace(config, sentences="", remaining_sentence=remaining, exhausted_sentence=exhausted)
+    if not config.add_remaining_code_executions:
+        return filled, "the model is not told how many executions are left"
+    return filled, f'the model is told what is left in the words of {source}: "{remaining}"'
+
+
+def _sentences(config: CodeExecutionConfig) -> tuple[str, str, str]:
+    """(what is said while some are left, what when none is, whose words)"""
+    named = config.sentences
+    if not named:
+        named = "nemo_skills" if config.add_remaining_code_executions and nemo_skills.is_known() else "ns_eval"
+    if named == "ns_eval":
+        ours = CodeExecutionConfig()
+        return ours.remaining_sentence, ours.exhausted_sentence, "ns-eval"
+    if named == "nemo_skills":
+        remaining, exhausted = nemo_skills.budget_sentences()
+        return remaining, exhausted, f"NeMo-Skills in {nemo_skills.package()}"
+    path = Path(named)
+    if not path.is_file():
+        raise UsageError(f"server.code_execution.sentences={named}: neither ns_eval nor nemo_skills nor a file")
+    values = load_yaml(path)
+    missing = [key for key in ("remaining", "exhausted") if not isinstance(values.get(key), str)]
+    if missing:
+        raise UsageError(f"{path}: `{missing[0]}:` with a text is missing", hint="it holds `remaining:` and `exhausted:`")
+    return values["remaining"], values["exhausted"], str(path)
 
 
 async def rounds(ask: Ask, session: CodeSession, prompt: str | Sequence[Message], settings: Settings) -> Generation:
@@ -147,19 +157,20 @@ async def rounds(ask: Ask, session: CodeSession, prompt: str | Sequence[Message]
 async def native_rounds(ask: Ask, session: CodeSession, prompt: Sequence[Message], settings: Settings) -> Generation:
     """The same for chat endpoints that call tools themselves: the caller's requests offer PYTHON_TOOL.
 
-    A call that cannot be read, or of another tool, is answered with the reason, so that the model can correct itself.
+    A call that cannot be read, or of another tool, is answered with the reason, so that the model can correct itself; it
+    counts as one of the executions. A call beyond the last is answered with that, once.
     """
     answer = _Answer(settings.limit_tokens)
     messages = [*prompt]
-    for index in range(settings.code.max_code_executions + 1):
+    while True:
         part = await ask(messages, stop=settings.stop, max_tokens=answer.left_tokens)
         answer.take(part)
         if part.error is not None:
             return answer.failed(part.error)
         answer.text += part.text
         calls = part.meta.get("tool_calls") or []
-        if not calls or index == settings.code.max_code_executions or answer.spent:
-            answer.not_run = bool(calls)
+        answer.not_run |= bool(calls) and (answer.spent or len(answer.executions) >= settings.code.max_code_executions)
+        if not calls or answer.spent or answer.told_that_none_is_left:
             break
         messages.append({"role": "assistant", "content": part.text, "tool_calls": calls})
         for call in calls:
@@ -199,17 +210,13 @@ def shown(execution: Execution, tags: CodeTags, config: CodeExecutionConfig, rem
     most = config.max_code_output_characters
     cut = (clip(text.strip("\n"), most) for text in (execution.stdout, execution.stderr))
     stdout, stderr = (f"{text}\n" if text else "" for text in cut)
-    left = ""
-    if config.add_remaining_code_executions:
-        sentence = config.remaining_sentence if remaining else config.exhausted_sentence
-        left = f"```system\n{sentence.format(remaining=remaining)}\n```\n"
-    if tags.style == "qwen":
-        return f"{tags.output_begin}{stdout}{stderr}{tags.output_end}{left}"
+    told = f"```system\n{_left(config, remaining)}\n```\n" if config.add_remaining_code_executions else ""
     status = {"ok": "completed", "timeout": "timeout"}.get(execution.status, "error")
-    body = status
-    body += f"\n[stdout]\n{stdout}[/stdout]" if stdout else ""
-    body += f"\n[stderr]\n{stderr}[/stderr]" if stderr else ""
-    return f"{tags.output_begin}\n\n{body}\n{left}{tags.output_end}\n\n"
+    return tags.output(status, stdout, stderr, told)
+
+
+def _left(config: CodeExecutionConfig, remaining: int) -> str:
+    return config.remaining_sentence.format(remaining=remaining) if remaining else config.exhausted_sentence
 
 
 @dataclass(slots=True)
@@ -219,6 +226,7 @@ class _Answer:
     left_tokens: int | None
     text: str = ""
     not_run: bool = False
+    told_that_none_is_left: bool = False
     parts: list[Generation] = field(default_factory=list)
     executions: list[dict[str, Json]] = field(default_factory=list)
 
@@ -242,6 +250,11 @@ class _Answer:
                 "state_lost": execution.state_lost,
             }
         )
+
+    def record_refusal(self, arguments: Json, reason: str) -> None:
+        """A call that could not be run."""
+        code = None if arguments is None else str(arguments)
+        self.executions.append({"code": code, "status": "error", "stdout": "", "stderr": reason, "seconds": 0.0})
 
     def generation(self, **meta: Json) -> Generation:
         """All parts as one. Prompt tokens are those of the first request: the later ones hold what was counted before."""
@@ -279,13 +292,28 @@ class _Answer:
 
 
 async def _called(call: Message, session: CodeSession, answer: _Answer, config: CodeExecutionConfig) -> str:
+    """What a call is answered with."""
+    if len(answer.executions) >= config.max_code_executions:
+        answer.told_that_none_is_left = True
+        return config.exhausted_sentence
+    content = await _result(call, session, answer, config)
+    if not config.add_remaining_code_executions:
+        return content
+    return f"{content}\n{_left(config, config.max_code_executions - len(answer.executions))}"
+
+
+async def _result(call: Message, session: CodeSession, answer: _Answer, config: CodeExecutionConfig) -> str:
     function = call.get("function") or {}
+    given = function.get("arguments")
     if function.get("name") != "python":
+        answer.record_refusal(given, f"no tool {function.get('name')!r}")
         return f"There is no tool {function.get('name')!r}; the only one is python."
     try:
-        code = json.loads(function.get("arguments") or "")["code"]
+        # Some servers hand the arguments over as JSON in a text, as the API has it, some as the object itself.
+        arguments = given if isinstance(given, Mapping) else json.loads(given or "")
+        code = arguments["code"]
     except (ValueError, KeyError, TypeError) as error:
-        answer.executions.append({"code": None, "status": "error", "stderr": f"unreadable call: {error}", "seconds": 0.0})
+        answer.record_refusal(given, f"unreadable call: {error}")
         return f'The call could not be read ({error}). Expected {{"code": "…"}} as JSON.'
     execution = await session.run(str(code), config.code_execution_timeout)
     answer.record(str(code), execution)

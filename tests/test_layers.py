@@ -14,7 +14,10 @@ PLUGINS = ("judges", "summarize", "dataset_prepare")
 # A module, or a package as a whole, imports only what stands in lower rows.
 LAYERS = [
     {"backoff", "errors", "files", "keeper", "process_ids", "queue", "serve_llamacpp"},
-    {"config", "job_files", "processes", "records", "resources", "sandbox"},
+    {"config", "job_files", "processes", "records", "resources", "sandbox", "texts"},
+    {"nemo_skills"},
+    {"markup"},
+    {"examples"},
     {
         "arguments",
         "benchmarks",

@@ -10,10 +10,11 @@ import pytest
 
 from ns_eval.config import CodeExecutionConfig, TemplateConfig, build, load_yaml
 from ns_eval.errors import UsageError
+from ns_eval.markup import CodeTags
 from ns_eval.records import Generation, Json
 from ns_eval.resources import conf_file, conf_names
 from ns_eval.sandbox import Sandbox, SandboxConfig
-from ns_eval.tools import CodeTags, Message, Settings, executions_allowed, native_rounds, rounds
+from ns_eval.tools import Message, Settings, executions_allowed, native_rounds, rounds
 
 MARKS = {"openmath": "openmath-instruct", "qwen": "qwen-instruct", "llama": "llama3-instruct", "base": "default-base"}
 
@@ -93,7 +94,7 @@ def test_variables_live_from_block_to_block_and_a_last_expression_is_shown() -> 
         (
             "llama",
             "<|python_tag|>print(5)",
-            "<|python_tag|>print(5)<|eom_id|><|start_header_id|>ipython<|end_header_id|>\n\ncompleted\n[stdout]\n5\n[/stdout]\n"
+            "<|python_tag|>print(5)<|eom_id|><|start_header_id|>ipython<|end_header_id|>\n\ncompleted\n[stdout]\n5\n[/stdout]"
             "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nend",
         ),
         (
