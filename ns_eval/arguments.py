@@ -26,11 +26,24 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Spellings:
-    """Older names of a command: `aliases` are taken for another key, `refused` are answered with the replacement."""
+    """Older names of a command: `aliases` are taken for another key, `refused` are answered with the replacement, and
+    `instead` are other commands' words, {value} filled in."""
 
     aliases: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     ignored: Mapping[str, str] = field(default_factory=dict)
+    instead: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def other_command(self, words: Sequence[str]) -> list[str] | None:
+        """The words of the command that one of these words stands for; None where none does."""
+        for place, word in enumerate(words):
+            key, text = _split(word) if word.startswith(("--", "+")) else ("", None)
+            if key in self.instead:
+                wanted = self.instead[key]
+                if text is None and any("{value}" in part for part in wanted):
+                    text = _next_value(key, str, list(words[place + 1 :]))
+                return [part.replace("{value}", text or "") for part in wanted]
+        return None
 
 
 def parse(schema: type, argv: Sequence[str], spellings: Spellings | None = None) -> list[Override]:

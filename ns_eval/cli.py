@@ -26,7 +26,7 @@ class Command:
     layers: str | None = None
 
 
-_MODEL_LAYERS = "ns_eval.models:layers"
+_MODEL_LAYERS = "ns_eval.catalogue.layering:layers"
 COMMANDS = {
     "eval": Command(
         "sample answers to benchmarks from a model, grade them, print the table",
@@ -134,6 +134,9 @@ def _dispatch(name: str, words: list[str]) -> int:
 
         print(command_help(name, schema, spellings))
         return 0
+    other = spellings.other_command(words) if spellings else None
+    if other is not None:
+        return _run(other)
     from ns_eval.compose import compose, overrides
 
     given = overrides(schema, _at_mounts(schema, words), spellings)

@@ -12,7 +12,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ns_eval.errors import UsageError, suggest
 
@@ -196,8 +196,10 @@ class BenchmarkConfig:
     """Values of that judge's switches that differ here."""
     metric_type: str = "math"
     """Which table summarize_results prints."""
+    metric: str = ""
+    """conf/metric/<name>.yaml: its primary metric, which stands for it in the score of a category."""
     chance: float | None = None
-    """The score of guessing, where there is one."""
+    """The primary metric of guessing, where there is one."""
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     """Sampling that its authors prescribe."""
     prepare: dict[str, Any] = field(default_factory=dict)
@@ -215,6 +217,18 @@ class PriceConfig:
 
 
 @dataclass
+class EvidenceConfig:
+    """How far a declaration was checked."""
+
+    level: str = "unverified"
+    """read (from the thing itself), listed (from its page, or another project's list) or unverified (from memory)."""
+    date: str = ""
+    """When, as YYYY-MM-DD."""
+    by: str = ""
+    """What was read."""
+
+
+@dataclass
 class ModelConfig:
     """A model by name. conf/model/<name>.yaml"""
 
@@ -224,8 +238,38 @@ class ModelConfig:
     """One line: family, size, what it is for."""
     path: str = ""
     """A folder, a GGUF file or a hub id; `shipped:` before a path inside ns_eval/shipped."""
+    status: str = "ready"
+    """ready, incompatible (no engine here generates text with it) or unavailable; `reason` says why."""
+    reason: str = ""
+    """Why it cannot be run, and what can be instead."""
+    gated: bool = False
+    """Its hub asks for terms to be accepted, and for a token."""
     server_type: str = ""
     """The server that runs it unless `--server_type` names another."""
+    prompt_template: str = ""
+    """The template of a model whose tokenizer has none, unless `--prompt_template` names another."""
+    family: str = ""
+    """Whose it is, as a facet: qwen3, llama3 …"""
+    parameters: float | None = None
+    """Billions of parameters in all."""
+    active_parameters: float | None = None
+    """Billions that one token passes through, where they are fewer: a mixture of experts."""
+    architecture: str = "decoder"
+    """decoder, vision (a decoder that reads pictures too), encoder or encoder-decoder."""
+    context: int | None = None
+    """Tokens of prompt and answer together, as its configuration says."""
+    quantization: str = ""
+    """awq, gptq, fp8 …; empty where the weights are as they were trained."""
+    preset: str = ""
+    """conf/preset: how it is served and sampled unless `++preset` names another."""
+    priority: str = ""
+    """high, medium or low: the order of display."""
+    specialization_weight: float | None = None
+    """How much of a specialist it is held to be: for display, in no score."""
+    groups: list[str] = field(default_factory=list)
+    """Further groups, as `facet:value`; those of family, size, arch, quant and runtime follow from the other keys."""
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
+    """How far what stands here was checked."""
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     """Sampling that its authors recommend."""
     max_concurrent_requests: int | None = None
@@ -288,10 +332,26 @@ def build(schema: type[T], values: Mapping[str, Any], where: str) -> T:
     Raises:
         UsageError: an unknown key (with the nearest one) or a value of another type; `where` names the file.
     """
+    refuse_unknown(schema, values, where)
+    return _converted(schema, values) or _merged(schema, values, where)
+
+
+def _converted(schema: type[T], values: Mapping[str, Any]) -> T | None:
+    """What needs no conversion, in microseconds; None for the rest, which omegaconf converts or refuses in milliseconds."""
+    import msgspec
+
+    if any(item.default == REQUIRED and item.name not in values for item in dataclasses.fields(cast(Any, schema))):
+        return None
+    try:
+        return msgspec.convert(values, schema)
+    except (msgspec.ValidationError, TypeError):
+        return None
+
+
+def _merged(schema: type[T], values: Mapping[str, Any], where: str) -> T:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    refuse_unknown(schema, values, where)
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(values)))
         built = OmegaConf.to_object(merged)

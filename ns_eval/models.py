@@ -43,6 +43,8 @@ def layers(given: Sequence[Override]) -> list[Override]:
     if "model" not in typed:
         return []
     entry = find(typed["model"])
+    if entry is not None and entry.status == "unavailable":
+        raise UsageError(f"{entry.name} is unavailable: {entry.reason}", hint="ns show models --ready")
     server_type = typed.get("server_type") or _server_type(entry, typed)
     path = _server_file(server_type)
     server = load_yaml(path)
@@ -55,6 +57,8 @@ def layers(given: Sequence[Override]) -> list[Override]:
         found += _nested("price", {key: value for key, value in asdict(entry.price).items() if value is not None})
         if entry.max_concurrent_requests is not None:
             found.append(Override("max_concurrent_requests", str(entry.max_concurrent_requests), int))
+        if entry.prompt_template:
+            found.append(Override("prompt_template", entry.prompt_template, str))
     return found
 
 

@@ -44,6 +44,8 @@ class AskConfig(PlaceConfig):
     """The run folder. The same command again goes on where it stopped."""
     server_type: str | None = None
     """llamacpp, vllm, sglang, trtllm, openai, …: conf/server. Default: the model's, or llamacpp for a GGUF file."""
+    preset: str | None = None
+    """How it is served and sampled: conf/preset. Default: the model's, if it has one."""
     server_container: str | None = None
     """The container image of the server."""
     starting_seed: int = 0
@@ -180,5 +182,12 @@ EVAL_SPELLINGS = Spellings(
         **ASK_SPELLINGS.refused,
         "num_random_seeds": _BEHIND_THE_BENCHMARK,
         "random_seeds": f"{_BEHIND_THE_BENCHMARK} --starting_seed=0",
+    },
+    instead={
+        "list_categories": ("show", "categories"),
+        "list_models": ("show", "models"),
+        "list_datasets": ("show", "benchmarks"),
+        "list_models_in_category": ("show", "models", "--category={value}"),
+        "list_datasets_in_category": ("show", "benchmarks", "--category={value}"),
     },
 )

@@ -8,6 +8,7 @@ import pytest
 
 from ns_eval import benchmarks, models, prompts, resources
 from ns_eval.arguments import Override
+from ns_eval.catalogue.layering import layers
 from ns_eval.compose import compose, overrides
 from ns_eval.config import ServerConfig, TemplateConfig, build, load_yaml
 from ns_eval.grading import build_judge
@@ -57,7 +58,11 @@ def test_a_model_composes(name: str) -> None:
     entry = models.find(name)
     assert entry is not None
     assert entry.name == name
-    assert models.layers([Override("model", name, str)])
+    assert entry.status == "ready" or entry.reason
+    if entry.status != "unavailable":
+        layered = {item.key: item.text for item in layers([Override("model", name, str)])}
+        assert layered["server_type"]
+        assert "prompt_template" not in layered or layered["prompt_template"] in conf_names("template")
 
 
 def test_a_models_yaml_says_its_price_its_limits_and_what_it_refuses(
