@@ -127,9 +127,9 @@ async def _judge(share: JudgingShare) -> None:
         progress = await opened.enter_async_context(Progress(share.progress))
         progress.start([shelf])
         if shelf.waiting.total():
-            client, places = await connected(share.backend, opened)
-            progress.sampling(client.counters.retries.total)
-            await generate([Work(shelf, _Caller(share, judge, asks, client))], places, progress)
+            found = await connected(share.backend, opened)
+            progress.sampling(found.retries)
+            await generate([Work(shelf, _Caller(share, judge, asks, found.client))], found.places, progress)
     _write_judged(share, judge, _replies(calls))
 
 

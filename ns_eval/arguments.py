@@ -54,6 +54,7 @@ def parse(schema: type, argv: Sequence[str], spellings: Spellings | None = None)
     """
     spellings = spellings or Spellings()
     nameless = [item for item in dataclasses.fields(schema) if item.metadata.get("positional")]
+    repeated = {item.name for item in dataclasses.fields(schema) if item.metadata.get("repeated")}
     overrides: list[Override] = []
     taken: list[str] = []
     rest = list(argv)
@@ -73,6 +74,9 @@ def parse(schema: type, argv: Sequence[str], spellings: Spellings | None = None)
         declared = bool if ignored else _type_of(schema, key)
         if text is None:
             text = _next_value(key, declared, rest)
+        if key in repeated:
+            text = ",".join([*(item.text for item in overrides if item.key == key), text])
+            overrides = [item for item in overrides if item.key != key]
         if not ignored:
             overrides.append(Override(key, text, declared))
     return _positional(nameless, taken) + overrides

@@ -9,7 +9,7 @@ from pathlib import Path
 from ns_eval import generate_plan, generation, launch, manifest, models, plan, rundir
 from ns_eval.cluster import clusters
 from ns_eval.cluster.clusters import ClusterConfig
-from ns_eval.config import build
+from ns_eval.config import ServerConfig, build
 from ns_eval.errors import UsageError
 from ns_eval.generation import Backend, Share
 from ns_eval.job_files import logs_dir, progress_path
@@ -18,7 +18,7 @@ from ns_eval.options import AskConfig, EvalConfig, GenerateConfig, PlaceConfig
 from ns_eval.plan import Plan
 from ns_eval.records import Json
 from ns_eval.resources import locate
-from ns_eval.rundir import Expected
+from ns_eval.rundir import Expected, SeedFile
 
 
 def evaluate(config: EvalConfig) -> int:
@@ -31,15 +31,16 @@ def evaluate(config: EvalConfig) -> int:
     _prepare(config, found)
     for run in found.runs:
         seeds = f"{len(run.seeds)} seed{'' if len(run.seeds) == 1 else 's'}"
-        _say(f"{run.name}: {run.rows} questions × {seeds}, {config.model} on {config.server_type}")
+        name = f"{config.model}+{run.adapter}" if run.adapter else config.model
+        _say(f"{run.name}: {run.rows} questions × {seeds}, {name} on {config.server_type}")
     for line in plan.code_lines(found):
         _say(" ".join(line.split()))
-    if not _run(config, cluster, _jobs(config, found)):
+    if not _run(config, cluster, _jobs(config, found), found):
         return 0
     return _summarize(config, found)
 
 
-def _run(config: AskConfig, cluster: ClusterConfig, jobs: list[JobSpec]) -> bool:
+def _run(config: AskConfig, cluster: ClusterConfig, jobs: list[JobSpec], found: Plan | None = None) -> bool:
     """Starts the jobs and waits for their end; False where they were only started."""
     output_dir = Path(config.output_dir).absolute()
     submitted = launch.submit(jobs, cluster, output_dir, detach=config.detach)
@@ -53,7 +54,8 @@ def _run(config: AskConfig, cluster: ClusterConfig, jobs: list[JobSpec]) -> bool
         outcome = type(error).__name__
         raise
     finally:
-        manifest.end(output_dir, outcome)
+        for folder in {output_dir, *(variant.folder for variant in (found.variants.asked if found else ()))}:
+            manifest.end(folder, outcome)
     return True
 
 
@@ -67,14 +69,7 @@ def generate(config: GenerateConfig) -> int:
         print(plan.described(found, config))
         return 0
     _prepare(config, found)
-    share = Share(
-        found.shares[0],
-        _backend(config, found.output_dir, "generate"),
-        config.sandbox,
-        None,
-        progress_path(found.output_dir, "generate"),
-    )
-    _run(config, cluster, [_spec(config, "generate", "ns_eval.generation:main", share)])
+    _run(config, cluster, _jobs(config, found), found)
     return 0
 
 
@@ -91,7 +86,11 @@ def _judge(config: GenerateConfig) -> int:
     manifest.begin(asked.folder, dataclasses.asdict(config), {}, identity)
     _say(f"{config.model} on {config.server_type} judges {seeds}")
     values = {name: getattr(asked, name) for name in asked.__slots__}
-    share = {**values, "backend": _backend(config, asked.folder, "judge"), "progress": progress_path(asked.folder, "judge")}
+    share = {
+        **values,
+        "backend": _backend(config, asked.folder, "judge", config.server),
+        "progress": progress_path(asked.folder, "judge"),
+    }
     _run(config, cluster, [_spec(config, "judge", "judges.judging:main", share)])
     if not config.detach:
         _say((asked.folder / "judging.json").read_text())
@@ -126,7 +125,12 @@ def _prepare(config: AskConfig, found: Plan) -> None:
     benchmarks = {
         run.name: {"split": run.split, "questions": run.fingerprint, "seeds": list(run.seeds)} for run in found.runs
     }
-    manifest.begin(found.output_dir, dataclasses.asdict(config), benchmarks, models.identity(found.model))
+    several = {str(v.folder.relative_to(found.output_dir)): v.identity for v in found.variants.asked if config.adapter}
+    if several:
+        identity = models.identity(found.model)
+        manifest.begin(found.output_dir, dataclasses.asdict(config), benchmarks, identity, several)
+    for variant in found.variants.asked:
+        manifest.begin(variant.folder, dataclasses.asdict(config), benchmarks, variant.identity)
 
 
 def _make(folder: Path) -> None:
@@ -136,27 +140,42 @@ def _make(folder: Path) -> None:
         raise UsageError(f"--output_dir={folder} cannot be made: {error.strerror}") from error
 
 
-def _jobs(config: EvalConfig, found: Plan) -> list[JobSpec]:
+def _jobs(config: EvalConfig | GenerateConfig, found: Plan) -> list[JobSpec]:
     names = ["generate"] if len(found.shares) == 1 else [f"generate-{number}" for number in range(len(found.shares))]
-    return [_job(config, found, number, name) for number, name in enumerate(names)]
+    merges = _merges(found)
+    jobs = [_job(config, found, number, name) for number, name in enumerate(names)]
+    return [*merges, *(dataclasses.replace(job, after=tuple(merge.name for merge in merges)) for job in jobs)]
 
 
-def _job(config: EvalConfig, found: Plan, number: int, name: str) -> JobSpec:
+def _merges(found: Plan) -> list[JobSpec]:
+    """The jobs that make a model of base and adapter, where something is left to ask it."""
+    left = {
+        run.adapter for run in found.runs if not all(SeedFile(run.folder, seed).done_marker.exists() for seed in run.seeds)
+    }
+    return [
+        JobSpec(f"merge-{name}", "ns_eval.conversion:run_job", dataclasses.asdict(merge))
+        for name, merge in found.variants.merges.items()
+        if name in left
+    ]
+
+
+def _job(config: EvalConfig | GenerateConfig, found: Plan, number: int, name: str) -> JobSpec:
     share = Share(
         runs=found.shares[number],
-        backend=_backend(config, found.output_dir, name),
+        backend=_backend(config, found.output_dir, name, found.variants.server),
         sandbox=config.sandbox,
-        grading_workers=config.grading_workers,
+        grading_workers=config.grading_workers if isinstance(config, EvalConfig) else None,
         progress=progress_path(found.output_dir, name),
+        merged={adapter: merge.output_model for adapter, merge in found.variants.merges.items()},
     )
     return _spec(config, name, "ns_eval.generation:main", share)
 
 
-def _backend(config: AskConfig, output_dir: Path, job: str) -> Backend:
+def _backend(config: AskConfig, output_dir: Path, job: str, server: ServerConfig) -> Backend:
     return Backend(
         model=config.model,
         path=models.weights(config.model),
-        server=config.server,
+        server=server,
         max_concurrent_requests=config.max_concurrent_requests,
         log=logs_dir(output_dir) / f"{job}.server.log",
     )
@@ -178,8 +197,8 @@ def _summarize(config: EvalConfig, found: Plan) -> int:
     """The table of what this command asked, as `ns summarize_results` prints it."""
     schema = locate("summarize.results:ResultsConfig")
     values: dict[str, Json] = {
-        "results_dirs": [str(found.output_dir)],
-        "benchmarks": [run.name for run in found.runs],
+        "results_dirs": [str(variant.folder) for variant in found.variants.asked],
+        "benchmarks": list(dict.fromkeys(run.name for run in found.runs)),
         "min_coverage": config.min_coverage,
     }
     return int(locate("summarize.results:main")(build(schema, values, "summarize_results")) or 0)

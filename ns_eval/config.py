@@ -30,6 +30,11 @@ def positional(default: Any = REQUIRED, *, many: bool = False) -> Any:
     return field(default=default, metadata=metadata)
 
 
+def repeated() -> Any:
+    """A list that the command line may give in several words: `--adapter=a:x --adapter=b:y` is `--adapter=a:x,b:y`."""
+    return field(default_factory=list, metadata={"repeated": True})
+
+
 @dataclass
 class InferenceConfig:
     """How answers are sampled. An unset value falls to the preset, the model, the benchmark, then the default."""

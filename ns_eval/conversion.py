@@ -142,7 +142,7 @@ def main(config: ConvertConfig) -> int:
     return 0
 
 
-def run_job(config: Mapping[str, Json]) -> None:
+def run_job(**config: Json) -> None:
     """What a job calls: the same as `convert`, its configuration as plain values."""
     convert(build(ConvertConfig, config, "ns convert"))
 

@@ -45,6 +45,8 @@ def rows(config: GenerateConfig) -> Plan:
     if not found:
         raise DataError(f"{path}: there is no row in it")
     output_dir = plan.writable(Path(config.output_dir))
+    model = models.weights(config.model)
+    who = plan.models_asked(config, model, output_dir)
     prompt = plan.prompt_of(config, config.prompt_config)
     benchmark = BenchmarkConfig(name=path.stem)
     run = BenchmarkRun(
@@ -65,9 +67,9 @@ def rows(config: GenerateConfig) -> Plan:
         code=plan.code_of(config, prompt),
     )
     prompts.request(prompt, found[0], None, run.greedy)
-    model = models.weights(config.model)
-    run = dataclasses.replace(run, settings=runs.settings_of(run, models.identity(model)))
-    return Plan(output_dir, model, (run,), ((run,),))
+    run = dataclasses.replace(run, settings=runs.settings_of(run, who.asked[0].identity))
+    asked = tuple(plan.of_variant(run, variant) for variant in who.asked)
+    return Plan(output_dir, model, who, asked, (asked,))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ def judging(config: GenerateConfig) -> Judging:
         DataError: no outputs, or not those of the seeds that are named.
     """
     nemo_skills.use(config.nemo_skills_path)
+    if config.adapter:
+        raise UsageError("a judge is one model", hint="merge its adapter: ns convert --convert_to=hf --adapter=…")
     if not config.input_dir:
         raise UsageError("which outputs? --input_dir is missing", hint="--input_dir=out/eval-results/<benchmark>")
     inputs = _outputs(Path(config.input_dir).absolute(), config)

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from ns_eval.runs import BenchmarkRun
 from ns_eval.sandbox.box import Sandbox, open_sandbox
 from ns_eval.sandbox.config import SandboxConfig
 from ns_eval.sandbox.remote import RemoteSandbox
+from ns_eval.servers import Running
 from ns_eval.tools import Message, Settings, native_rounds, rounds
 
 T = TypeVar("T")
@@ -45,13 +46,32 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one job does: everything it needs, as plain data."""
+    """What one job does: everything it needs, as plain data. `merged` says where the models lie that were made of an adapter
+    which the server does not take: they are served one after the other."""
 
     runs: tuple[BenchmarkRun, ...]
     backend: Backend
     sandbox: SandboxConfig
     grading_workers: int | None
     progress: Path
+    merged: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A server that answers: a client for the model it holds, one for each adapter, and how many requests it takes."""
+
+    clients: Mapping[str, Client]
+    places: Places
+    running: Running
+
+    @property
+    def client(self) -> Client:
+        """The base model's."""
+        return self.clients[""]
+
+    def retries(self) -> int:
+        return sum(client.counters.retries.total() for client in self.clients.values())
 
 
 def arguments_of(share: object) -> dict[str, Json]:
@@ -77,10 +97,37 @@ async def _answer(share: Share) -> None:
         progress.start(shelves)
         # A finished run starts neither a server nor graders.
         if any(shelf.waiting.total() for shelf in shelves):
-            places, works = await _start(share, shelves, opened, progress)
-            await generate(works, places, progress)
+            graders = await _graders(share, opened)
+            for turn in _turns(share, shelves):
+                async with contextlib.AsyncExitStack() as served:
+                    places, works = await _start(share, turn, graders, served, progress)
+                    await generate(works, places, progress)
     for run in share.runs:
         _record_grader(run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What is asked of one server: by the adapter's name each of those it holds, the base's name is empty."""
+
+    backend: Backend
+    asked: list[tuple[str, BenchmarkRun, Shelf]]
+
+
+def _turns(share: Share, shelves: Sequence[Shelf]) -> list[_Turn]:
+    """The servers that are needed, one after the other; a merged model is the base of its own."""
+    turns = {"": _Turn(share.backend, [])}
+    for run, shelf in zip(share.runs, shelves, strict=True):
+        merged = run.adapter if run.adapter in share.merged else ""
+        turn = turns.setdefault(merged, _Turn(_merged(share, merged) if merged else share.backend, []))
+        turn.asked.append(("" if merged else run.adapter, run, shelf))
+    return [turn for turn in turns.values() if any(shelf.waiting.total() for *_, shelf in turn.asked)]
+
+
+def _merged(share: Share, adapter: str) -> Backend:
+    backend = share.backend
+    log = backend.log.with_name(f"{backend.log.name.removesuffix('.server.log')}-{adapter}.server.log")
+    return dataclasses.replace(backend, model=f"{backend.model}+{adapter}", path=share.merged[adapter], log=log)
 
 
 def _record_grader(run: BenchmarkRun) -> None:
@@ -92,36 +139,45 @@ def _record_grader(run: BenchmarkRun) -> None:
 
 
 def _shelf(run: BenchmarkRun) -> Shelf:
-    shelf = Shelf(run.name, runs.questions_of(run), {seed: SeedFile(run.folder, seed) for seed in run.seeds})
+    name = f"{run.name}+{run.adapter}" if run.adapter else run.name
+    shelf = Shelf(name, runs.questions_of(run), {seed: SeedFile(run.folder, seed) for seed in run.seeds})
     shelf.read()
     return shelf
 
 
-async def _start(
-    share: Share, shelves: Sequence[Shelf], opened: contextlib.AsyncExitStack, progress: Progress
-) -> tuple[Places, list[Work]]:
-    """Starts graders and the server, and says how much the server takes and who answers what."""
-    graders = {
-        key: await opened.enter_async_context(Grader(spec, workers=share.grading_workers))
-        for key, spec in {_key(run.judge): run.judge for run in share.runs if run.judge}.items()
+async def _graders(share: Share, opened: contextlib.AsyncExitStack) -> dict[str, Grader]:
+    specs = {_key(run.judge): run.judge for run in share.runs if run.judge}
+    return {
+        key: await opened.enter_async_context(Grader(spec, workers=share.grading_workers)) for key, spec in specs.items()
     }
-    chat = all(run.prompt.template is None for run in share.runs)
-    client, places = await connected(share.backend, opened, chat=chat)
+
+
+async def _start(
+    share: Share, turn: _Turn, graders: Mapping[str, Grader], opened: contextlib.AsyncExitStack, progress: Progress
+) -> tuple[Places, list[Work]]:
+    """Starts the server, and says how much it takes and who answers what."""
+    chat = all(run.prompt.template is None for _, run, _ in turn.asked)
+    found = await connected(turn.backend, opened, chat=chat)
     sandbox: Sandbox | RemoteSandbox | None = None
-    if any(run.code for run in share.runs):
+    if any(run.code for _, run, _ in turn.asked):
         sandbox = await opened.enter_async_context(open_sandbox(share.sandbox))
-    progress.sampling(client.counters.retries.total)
-    pairs = zip(share.runs, shelves, strict=True)
-    return places, [Work(shelf, _asking(run, client, sandbox), graders.get(_key(run.judge))) for run, shelf in pairs]
+    progress.sampling(found.retries)
+    return found.places, [
+        Work(shelf, _asking(run, found.clients[name], sandbox), graders.get(_key(run.judge)))
+        for name, run, shelf in turn.asked
+    ]
 
 
-async def connected(backend: Backend, opened: contextlib.AsyncExitStack, *, chat: bool = True) -> tuple[Client, Places]:
-    """A client of the backend's server, started where it has to be, and how many requests it takes, until `opened` ends."""
+async def connected(backend: Backend, opened: contextlib.AsyncExitStack, *, chat: bool = True) -> Connection:
+    """The backend's server, started where it has to be, and its clients, until `opened` ends."""
     serving = servers.serving(backend.server, backend.model, backend.log, path=backend.path, chat=chat)
     running = await opened.enter_async_context(serving)
     places = places_for(running.slots, backend.max_concurrent_requests)
-    client = Client(running.endpoint, alive=running.alive, on_limited=lambda _: places.slower())
-    return await opened.enter_async_context(client), places
+    clients = {
+        name: await opened.enter_async_context(Client(endpoint, alive=running.alive, on_limited=lambda _: places.slower()))
+        for name, endpoint in {"": running.endpoint, **running.adapters}.items()
+    }
+    return Connection(clients, places, running)
 
 
 def _asking(run: BenchmarkRun, client: Client, sandbox: Sandbox | RemoteSandbox | None) -> Answer:
@@ -139,7 +195,7 @@ def _asking(run: BenchmarkRun, client: Client, sandbox: Sandbox | RemoteSandbox 
 
     async def answer_with_code(question: Question, seed: int | None) -> Generation:
         asked = first(question, seed)
-        session = box.session(f"{run.name} {question.id} {seed}")
+        session = box.session(f"{run.name} {run.adapter} {question.id} {seed}")
 
         async def ask(prompt: str | Sequence[Message], *, stop: Sequence[str], max_tokens: int | None) -> Generation:
             sampling = dataclasses.replace(asked.sampling, stop=tuple(stop), max_tokens=max_tokens)

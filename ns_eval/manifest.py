@@ -21,7 +21,9 @@ _LIBRARIES = ("ns-eval", "math-verify", "sympy", "xllamacpp", "vllm", "sglang", 
 
 
 class Entry(msgspec.Struct, kw_only=True):
-    """One command. Times are Unix seconds; `end` is missing while it runs, or where it was killed."""
+    """One command. Times are Unix seconds; `end` is missing while it runs, or where it was killed. `folders` is set where it
+    asked several models: the run folder of each, and which it is.
+    """
 
     command: str
     config: Mapping[str, Json]
@@ -30,6 +32,7 @@ class Entry(msgspec.Struct, kw_only=True):
     code: Mapping[str, Json]
     model: str
     start: float
+    folders: Mapping[str, str] = {}
     end: float | None = None
     outcome: str | None = None
 
@@ -59,7 +62,13 @@ def read(output_dir: Path) -> Manifest:
         raise DataError(f"{path}: not a run's manifest ({error})", hint=f"mv {path} {path}.broken") from error
 
 
-def begin(output_dir: Path, config: Mapping[str, Json], benchmarks: Mapping[str, Json], model: str) -> None:
+def begin(
+    output_dir: Path,
+    config: Mapping[str, Json],
+    benchmarks: Mapping[str, Json],
+    model: str,
+    folders: Mapping[str, str] | None = None,
+) -> None:
     """Adds this command."""
     manifest = read(output_dir)
     entry = Entry(
@@ -70,6 +79,7 @@ def begin(output_dir: Path, config: Mapping[str, Json], benchmarks: Mapping[str,
         code=_code(),
         model=model,
         start=time.time(),
+        folders=folders or {},
     )
     manifest.commands.append(entry)
     _write(output_dir, manifest)

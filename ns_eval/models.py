@@ -37,6 +37,12 @@ def weights(model: str) -> str:
     return entry.path or model
 
 
+def label(model: str) -> str:
+    """The name of a model's folder where one command asks several: its registry name, or the last part of its path."""
+    plain = model if find(model) is not None or not Path(model).exists() else Path(model).resolve().name
+    return plain.strip("/").replace("/", "__")
+
+
 def layers(given: Sequence[Override]) -> list[Override]:
     """The settings under the command line, weakest first: the server type's YAML, then the model's."""
     typed = {item.key: item.text for item in given}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ns_eval.arguments import Spellings
-from ns_eval.config import REQUIRED, InferenceConfig, PriceConfig, ServerConfig
+from ns_eval.config import REQUIRED, InferenceConfig, PriceConfig, ServerConfig, repeated
 from ns_eval.sandbox.config import SandboxConfig
 
 
@@ -48,6 +48,10 @@ class AskConfig(PlaceConfig):
     """How it is served and sampled: conf/preset. Default: the model's, if it has one."""
     server_container: str | None = None
     """The container image of the server."""
+    adapter: list[str] = repeated()  # noqa: RUF009
+    """LoRA adapters, name:folder; base and adapters are asked alike, each into a run folder of its own."""
+    adapter_only: bool = False
+    """Ask the adapters without their base."""
     starting_seed: int = 0
     """Seeds count from here."""
     max_samples: int = -1

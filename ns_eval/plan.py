@@ -12,6 +12,7 @@ from pathlib import Path
 from ns_eval import models, nemo_skills, prompts, questions, runs
 from ns_eval.benchmarks import Asked, resolve
 from ns_eval.config import BenchmarkConfig, load_yaml
+from ns_eval.engines.engine_commands import check_model
 from ns_eval.engines.request_fields import check_fields
 from ns_eval.errors import UsageError
 from ns_eval.grading import build_judge
@@ -22,16 +23,18 @@ from ns_eval.records import Json, Sampling
 from ns_eval.resources import conf_file
 from ns_eval.runs import BenchmarkRun, CodeRun
 from ns_eval.tools import PYTHON_TOOL, executions_allowed, worded
+from ns_eval.variants import Variant, Variants, variants
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The benchmarks of a run, and how their work is dealt over jobs: one share of them for each job."""
+    """The benchmarks of a run, for each model that answers them, and how their work is dealt over jobs: a share for each."""
 
     output_dir: Path
     model: str
+    variants: Variants
     runs: tuple[BenchmarkRun, ...]
     shares: tuple[tuple[BenchmarkRun, ...], ...]
 
@@ -49,12 +52,30 @@ def evaluation(config: EvalConfig, *, num_jobs: int) -> Plan:
     nemo_skills.use(config.nemo_skills_path)
     output_dir = writable(Path(config.output_dir))
     model = models.weights(config.model)
+    asked = resolve(config.benchmarks, starting_seed=config.starting_seed, add_greedy=config.add_greedy)
+    who = models_asked(config, model, output_dir)
+    first = [_run(config, item, who.asked[0]) for item in asked]
+    found = tuple(of_variant(run, variant) for variant in who.asked for run in first)
+    return Plan(output_dir, model, who, found, deal(found, num_jobs))
+
+
+def models_asked(config: AskConfig, model: str, output_dir: Path) -> Variants:
+    """The models that a command asks, checked as far as no server is needed for it.
+
+    Raises:
+        UsageError, DataError: a model folder that is not whole, an adapter that does not fit.
+    """
     if not config.server.base_url:
         models.check_weights(model, config.server_type or "")
-    asked = resolve(config.benchmarks, starting_seed=config.starting_seed, add_greedy=config.add_greedy)
-    identity = models.identity(model)
-    found = tuple(_run(config, item, output_dir, identity) for item in asked)
-    return Plan(output_dir, model, found, deal(found, num_jobs))
+        chat = config.prompt_template is None and config.inference.endpoint_type != "text"
+        check_model(config.server, model, chat=chat)
+    return variants(config, output_dir)
+
+
+def of_variant(run: BenchmarkRun, variant: Variant) -> BenchmarkRun:
+    """A benchmark as this model is asked it."""
+    folder = variant.folder / "eval-results" / run.name if run.split else variant.folder
+    return run.of_model(variant.adapter, folder, variant.identity)
 
 
 def described(found: Plan, config: AskConfig) -> str:
@@ -64,16 +85,28 @@ def described(found: Plan, config: AskConfig) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines += ["", f"model   {found.model} on {config.server_type}", f"output  {found.output_dir}"]
+    if config.adapter:
+        lines += [f"        {variant.folder.name}/  {_made(found, variant)}" for variant in found.variants.asked]
     lines += [f"jobs    {len(found.shares)}", *code_lines(found)]
-    lines += [line for run in found.runs for line in _first_request(run)]
+    first = [run for run in found.runs if run.adapter == found.runs[0].adapter]
+    lines += [line for run in first for line in _first_request(run)]
     return "\n".join(lines)
+
+
+def _made(found: Plan, variant: Variant) -> str:
+    if not variant.adapter:
+        return "the base"
+    merge = found.variants.merges.get(variant.adapter)
+    how = f"merged into {merge.output_model} first" if merge else "served beside the base"
+    return f"adapter {variant.adapter}, {how}"
 
 
 def _row(run: BenchmarkRun) -> tuple[str, ...]:
     questions = str(run.rows) if run.upstream_rows is None else f"{run.rows} of {run.upstream_rows}"
     seeds = ", ".join([*(["greedy"] if None in run.seeds else []), *_ranges([s for s in run.seeds if s is not None])])
     judge = str(run.judge.get("_target_", "none")).rpartition(".")[2]
-    return run.name, run.split, questions, seeds, str(run.rows * len(run.seeds)), run.prompt.name, judge
+    name = f"{run.name} ({run.adapter})" if run.adapter else run.name
+    return name, run.split, questions, seeds, str(run.rows * len(run.seeds)), run.prompt.name, judge
 
 
 def code_lines(found: Plan) -> list[str]:
@@ -105,18 +138,19 @@ def _first_request(run: BenchmarkRun) -> list[str]:
 def deal(found: Sequence[BenchmarkRun], num_jobs: int) -> tuple[tuple[BenchmarkRun, ...], ...]:
     """(benchmark, seed) pairs dealt evenly over jobs; -1 is one job a benchmark. No job is left empty."""
     if num_jobs == -1:
-        return tuple((run,) for run in found)
+        names = dict.fromkeys(run.name for run in found)
+        return tuple(tuple(run for run in found if run.name == name) for name in names)
     if num_jobs < 1:
         raise UsageError(f"--num_jobs={num_jobs}: expected a positive number, or -1 for one job a benchmark")
-    shares: list[dict[str, list[int | None]]] = [{} for _ in range(num_jobs)]
-    pairs = [(run.name, seed) for run in found for seed in run.seeds]
-    for turn, (name, seed) in enumerate(pairs):
-        shares[turn * num_jobs // len(pairs)].setdefault(name, []).append(seed)
-    by_name = {run.name: run for run in found}
-    return tuple(tuple(by_name[name].with_seeds(seeds) for name, seeds in share.items()) for share in shares if share)
+    shares: list[dict[Path, list[int | None]]] = [{} for _ in range(num_jobs)]
+    pairs = [(run.folder, seed) for run in found for seed in run.seeds]
+    for turn, (folder, seed) in enumerate(pairs):
+        shares[turn * num_jobs // len(pairs)].setdefault(folder, []).append(seed)
+    by_folder = {run.folder: run for run in found}
+    return tuple(tuple(by_folder[key].with_seeds(seeds) for key, seeds in share.items()) for share in shares if share)
 
 
-def _run(config: EvalConfig, asked: Asked, output_dir: Path, model: str) -> BenchmarkRun:
+def _run(config: EvalConfig, asked: Asked, variant: Variant) -> BenchmarkRun:
     benchmark = asked.benchmark
     split = config.split or benchmark.split
     questions.require_runnable(benchmark)
@@ -136,7 +170,7 @@ def _run(config: EvalConfig, asked: Asked, output_dir: Path, model: str) -> Benc
         greedy=sampling_of(config, benchmark, greedy=True),
         judge=judge_spec(benchmark, config),
         metric_type=benchmark.metric_type,
-        folder=output_dir / "eval-results" / benchmark.name,
+        folder=variant.folder / "eval-results" / benchmark.name,
         timeout_s=runs.timeout_s(config.inference, benchmark),
         code=code_of(config, prompt),
     )
@@ -144,7 +178,7 @@ def _run(config: EvalConfig, asked: Asked, output_dir: Path, model: str) -> Benc
     seeded = any(seed is not None for seed in run.seeds)
     for note in check_fields(config.server, run.sampling if seeded else run.greedy, seeded=seeded):
         logger.warning("%s: %s", run.name, note)
-    return dataclasses.replace(run, settings=runs.settings_of(run, model))
+    return dataclasses.replace(run, settings=runs.settings_of(run, variant.identity))
 
 
 def judge_spec(benchmark: BenchmarkConfig, config: EvalConfig) -> dict[str, Json]:

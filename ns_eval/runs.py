@@ -31,7 +31,7 @@ class CodeRun:
 class BenchmarkRun:
     """`questions` is the prepared file, `fingerprint` its content's; `rows` are asked, `upstream_rows` is set where its
     origin has another number. Without a `split` they are any rows, and nothing is graded. `judge` is the spec that builds
-    the judge, `settings` what must not change inside one folder."""
+    the judge, `adapter` the one that answers (empty: the base model), `settings` what must not change inside one folder."""
 
     name: str
     split: str
@@ -48,10 +48,15 @@ class BenchmarkRun:
     folder: Path
     timeout_s: float
     code: CodeRun | None = None
+    adapter: str = ""
     settings: Mapping[str, Json] = field(default_factory=dict)
 
     def with_seeds(self, seeds: Sequence[int | None]) -> BenchmarkRun:
         return dataclasses.replace(self, seeds=tuple(seeds))
+
+    def of_model(self, adapter: str, folder: Path, identity: str) -> BenchmarkRun:
+        """The same questions, seeds and settings for another model: what two of them answer is paired."""
+        return dataclasses.replace(self, adapter=adapter, folder=folder, settings={**self.settings, "model": identity})
 
 
 def questions_of(run: BenchmarkRun) -> tuple[Question, ...]:

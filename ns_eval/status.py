@@ -127,11 +127,12 @@ def look(output_dir: Path, watch: Watch, counts: Sequence[Counts]) -> Report:
 
 def count(output_dir: Path) -> Iterable[Counts]:
     """What is on disk of each benchmark, finished or in progress."""
-    for folder in sorted(path for path in (output_dir / "eval-results").glob("*") if path.is_dir()):
+    for folder in sorted([*output_dir.glob("eval-results/*/"), *output_dir.glob("*/eval-results/*/")]):
         if "-logs-" in folder.name:
             continue
         with contextlib.suppress(DataError):  # a summary names what is broken; a look goes on
-            yield _count(folder)
+            run = folder.parent.parent
+            yield _count(folder, folder.name if run == output_dir else f"{run.name}: {folder.name}")
 
 
 def text(report: Report, *, clear: bool = False) -> str:
@@ -154,7 +155,7 @@ def text(report: Report, *, clear: bool = False) -> str:
     return ("\x1b[H\x1b[2J" if clear and sys.stdout.isatty() else "") + "\n".join(lines)
 
 
-def _count(folder: Path) -> Counts:
+def _count(folder: Path, shown_as: str) -> Counts:
     by_question: dict[str, list[bool]] = {}
     statuses = {"truncated": 0, "no_answer": 0, "error": 0}
     done = 0
@@ -169,7 +170,7 @@ def _count(folder: Path) -> Counts:
                 by_question.setdefault(name, []).append(verdict.correct)
     accuracy, half_width = _mean([sum(answers) / len(answers) for answers in by_question.values()])
     return Counts(
-        folder.name,
+        shown_as,
         _expected(folder),
         done,
         accuracy,

@@ -65,6 +65,14 @@ def discover(path: Path, only: Sequence[str] = ()) -> Results:
     return Results(path, kept, home / "metrics.json")
 
 
+def run_folders(path: Path) -> list[Path]:
+    """The run folders that a command with several models made below `path`; `path` itself where there are none."""
+    if _is_benchmark(path) or any((path / kind).is_dir() for kind in _KINDS):
+        return [path]
+    below = sorted({found.parent for kind in _KINDS for found in path.glob(f"*/{kind}/")})
+    return below or [path]
+
+
 def _is_benchmark(path: Path) -> bool:
     return bool(find_outputs(path)) or (path / "scores.parquet").exists()
 

@@ -16,7 +16,7 @@ from ns_eval.config import positional
 from ns_eval.errors import CoverageError, UsageError, suggest
 from ns_eval.files import write_text
 from ns_eval.scores import Scores, load
-from summarize.discover import Found, Results, discover
+from summarize.discover import Found, Results, discover, run_folders
 from summarize.groups import grouped
 from summarize.intervals import Interval
 from summarize.metrics import Metrics, metrics
@@ -147,9 +147,9 @@ def summaries(config: ResultsConfig) -> Iterator[Summary]:
         DataError: no results there, or files that cannot be read.
     """
     options = Options(tuple(config.k), Interval(config.interval, config.level))
-    labels = run_labels([Path(path) for path in config.results_dirs])
-    for label, path in zip(labels, config.results_dirs, strict=True):
-        results = discover(Path(path), config.benchmarks)
+    paths = [run for path in config.results_dirs for run in run_folders(Path(path))]
+    for label, path in zip(labels := run_labels(paths), paths, strict=True):
+        results = discover(path, config.benchmarks)
         found: list[Table] = []
         folders: list[Found] = []
         wholes: list[tuple[str, Table]] = []

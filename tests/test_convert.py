@@ -89,7 +89,7 @@ def test_the_documents_command_stages_the_checkpoint_where_no_builder_is_found(
 
 def test_a_job_converts_from_plain_values(model: Path, tmp_path: Path) -> None:
     config = typed(f"--input_model={model}", f"--output_model={tmp_path}/out", *DOCUMENT)
-    conversion.run_job(json.loads(json.dumps(dataclasses.asdict(config))))
+    conversion.run_job(**json.loads(json.dumps(dataclasses.asdict(config))))
     assert checkpoint.limits(tmp_path / "out") == checkpoint.Limits("checkpoint", 50000, 50000, None, 50000)
 
 
@@ -217,7 +217,7 @@ def test_a_killed_conversion_leaves_no_process_and_goes_on(
 ) -> None:
     config = engine(model, tmp_path / "trt")
     monkeypatch.setenv("FAKE_TRTLLM_HANG", str(tmp_path / "builder"))
-    code = "import json, sys; from ns_eval.conversion import run_job; run_job(json.loads(sys.argv[1]))"
+    code = "import json, sys; from ns_eval.conversion import run_job; run_job(**json.loads(sys.argv[1]))"
     command = [sys.executable, "-c", code, json.dumps(dataclasses.asdict(config))]
     process = subprocess.Popen(command, cwd=REPO)
     until(lambda: (tmp_path / "builder").exists() and bool((tmp_path / "builder").read_text()))

@@ -34,6 +34,7 @@ LAYERS = [
     {"cluster", "compose", "grading", "loop", "options", "replies", "runs", "scores", "usage"},
     {"client", "models", "progress"},
     {"catalogue", "conversion", "engines", "status", "watching"},
+    {"variants"},
     {"launch", "plan", "servers", "show"},
     {"generate_plan", "generation", "job_commands", "server_commands"},
     {"commands"},
