@@ -6,6 +6,7 @@ Every function gives all k at once, as an array indexed by k; entry 0 is NaN, si
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -18,7 +19,9 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 # C(n, n/2) leaves the range of a float beyond this; for more samples majority@k is known at k = n only.
 MOST_SAMPLES = 1000
 _BATCH = 1024
-_BLOCK = 256
+_BLOCK = 128
+# A class that may win: its size, how many samples have no answer, the sizes of its rivals, largest first.
+_Standing: TypeAlias = tuple[int, int, tuple[int, ...]]
 
 
 def none_of_k(n: int, c: int | Integers) -> Floats:
@@ -117,9 +120,18 @@ def majority_at_k(votes: Sequence[Votes]) -> Floats:
     n = votes[0].n
     if n > MOST_SAMPLES:
         return np.stack([_vote_of_all(item) for item in votes])
+    credit: dict[_Standing, list[int]] = {}
+    for at, item in enumerate(votes):
+        for standing, times in _right_classes(item).items():
+            # Right classes of one size are alike, and so are questions with the same rivals: counted out once.
+            credit.setdefault(standing, []).extend([at] * times)
     total = np.zeros((len(votes), n + 1))
-    for start in range(0, len(votes), _BATCH):
-        _add_wins(total[start : start + _BATCH], votes[start : start + _BATCH])
+    standings = list(credit)
+    for start in range(0, len(standings), _BATCH):
+        batch = standings[start : start + _BATCH]
+        wins = _wins(batch, n)
+        shares = [len(credit[standing]) for standing in batch]
+        np.add.at(total, [at for standing in batch for at in credit[standing]], np.repeat(wins, shares, axis=0))
     expected = total / _binomials(n)[n]
     expected[:, 0] = np.nan
     # A sure thing is exactly one: what follows treats 0/1 values differently from shares.
@@ -135,70 +147,71 @@ def _vote_of_all(votes: Votes) -> Floats:
     return values
 
 
-def _add_wins(total: Floats, votes: Sequence[Votes]) -> None:
-    """Adds the subsets, by size, in which a right class is on top, ties weighted. Right classes of one size are alike."""
-    found = []
-    for at, item in enumerate(votes):
-        counts = sorted((size for size in item.sizes if size), reverse=True)
-        winning = [size for size, right in zip(item.sizes, item.right, strict=True) if right and size]
-        for size in set(winning):
-            others = list(counts)
-            others.remove(size)
-            found.append((at, winning.count(size), size, item.unanswered, others))
-    if not found:
-        return
-    width = max(1, *(len(others) for *_, others in found))
-    rivals = np.zeros((len(found), width), np.int64)
-    for row, (*_, others) in enumerate(found):
-        rivals[row, : len(others)] = others
-    sizes, unanswered = (np.array([item[place] for item in found]) for place in (2, 3))
-    wins = _wins(sizes, rivals, unanswered, total.shape[1] - 1)
-    np.add.at(total, [item[0] for item in found], wins * np.array([item[1] for item in found])[:, None])
-
-
-def _wins(size: Integers, rivals: Integers, unanswered: Integers, n: int) -> Floats:
-    """For each row the subsets in which a class of `size` is on top of `rivals`, which are sorted, largest first."""
-    choose = _binomials(n)
-    total = np.zeros((len(size), n + 1))
-    for t in range(1, int(size.max()) + 1):
-        reach = (rivals >= t).sum(axis=1)
-        # Classes smaller than t cannot rival: with the unanswered they are (1+z)^small, whatever s is.
-        small = unanswered + np.where(rivals < t, rivals, 0).sum(axis=1)
-        # Rows with most rivals first: those that still have one of the next rank are the first so many.
-        rows = np.flatnonzero(size >= t)
-        rows = rows[np.argsort(-reach[rows], kind="stable")]
-        for start in range(0, len(rows), _BLOCK):
-            block = rows[start : start + _BLOCK]
-            others = _others(rivals[block], reach[block], small[block], t, n)
-            total[block, t:] += choose[size[block], t][:, None] * others[:, : n + 1 - t]
-    return total
-
-
-def _others(rivals: Integers, reach: Integers, small: Integers, t: int, n: int) -> Floats:
-    """The others' generating function at most t each, ties weighted: shape (rows, n+1)."""
-    choose = _binomials(n)
-    most, degree = int(reach[0]), int(small.max())
-    nodes, weights = _nodes(min(most, n // t) // 2 + 1)
-    product = np.repeat(choose[small][:, None, :], len(nodes), axis=1)
-    for rank in range(most):
-        count = int(np.sum(reach > rank))
-        grown = min(n, degree + t)
-        factors = choose[rivals[:count, rank], : t + 1]
-        product[:count, :, : grown + 1] = _times(product[:count, :, : degree + 1], factors, nodes, grown)
-        degree = grown
-    found: Floats = np.einsum("g,rgz->rz", weights, product)
+def _right_classes(votes: Votes) -> Counter[_Standing]:
+    """(its size, how many samples have no answer, the rivals' sizes, largest first) of each right class."""
+    sizes = sorted((size for size in votes.sizes if size), reverse=True)
+    found: Counter[_Standing] = Counter()
+    for size, times in Counter(size for size, right in zip(votes.sizes, votes.right, strict=True) if right and size).items():
+        at = sizes.index(size)
+        found[size, votes.unanswered, (*sizes[:at], *sizes[at + 1 :])] = times
     return found
 
 
-def _times(product: Floats, kernel: Floats, nodes: Floats, degree: int) -> Floats:
-    """The product (rows, nodes, powers of z) with sum_{x<t} kernel[x] z^x + s kernel[t] z^t, up to z^degree."""
+def _wins(standings: Sequence[_Standing], n: int) -> Floats:
+    """For each class the number of k-subsets, ties weighted, in which it is on top; shape (classes, n+1)."""
+    size, unanswered = (np.array([item[place] for item in standings]) for place in (0, 1))
+    rivals = np.zeros((len(standings), max(1, *(len(others) for *_, others in standings))), np.int64)
+    for row, (*_, others) in enumerate(standings):
+        rivals[row, : len(others)] = others
+    # One row for each class and each count t that it can win with; rows of like t stand together.
+    owner = np.repeat(np.arange(len(size)), size)
+    t = np.arange(len(owner)) - np.repeat(np.cumsum(size) - size, size) + 1
+    order = np.argsort(t, kind="stable")
+    total = np.zeros((len(size), n + 1))
+    for start in range(0, len(order), _BLOCK):
+        rows = order[start : start + _BLOCK]
+        own, top = owner[rows], t[rows]
+        # Classes smaller than t cannot rival: with the unanswered they are (1+z)^small, whatever s is.
+        reaching = np.where(rivals[own] >= top[:, None], rivals[own], 0)
+        small = unanswered[own] + rivals[own].sum(axis=1) - reaching.sum(axis=1)
+        counts = _others(reaching, small, top, n) * _binomials(n)[size[own], top][:, None]
+        for count in np.unique(top):
+            same = top == count
+            np.add.at(total[:, count:], own[same], counts[same, : n + 1 - count])
+    return total
+
+
+def _others(rivals: Integers, small: Integers, t: Integers, n: int) -> Floats:
+    """The others' generating function, row by row at most t each, ties weighted; shape (rows, n+1)."""
+    reach = (rivals > 0).sum(axis=1)
+    # Most rivals first: the rows that still have one of the next rank are the first so many.
+    order = np.argsort(-reach, kind="stable")
+    rivals, reach, small, t = rivals[order], reach[order], small[order], t[order]
+    longest, degree = int(t.max()), int(small.max())
+    nodes, weights = _nodes(int(np.minimum(reach, n // t).max()) // 2 + 1)
+    product = np.repeat(_binomials(n)[small][:, None, :], len(nodes), axis=1)
+    powers = np.arange(longest + 1)
+    for rank in range(int(reach[0])):
+        count = int(np.sum(reach > rank))
+        tied = t[:count, None] == powers
+        kernel = np.where(t[:count, None] >= powers, _binomials(n)[rivals[:count, rank], : longest + 1], 0.0)
+        factors = kernel[:, None, :] * np.where(tied[:, None, :], nodes[:, None], 1.0)
+        grown = min(n, degree + longest)
+        product[:count, :, : grown + 1] = _times(product[:count, :, : degree + 1], factors, grown)
+        degree = grown
+    found = np.empty((len(order), n + 1))
+    found[order] = np.einsum("g,rgz->rz", weights, product)
+    return found
+
+
+def _times(product: Floats, factors: Floats, degree: int) -> Floats:
+    """The product of polynomials in z, (rows, nodes, powers) each, up to z^degree."""
     rows, count, width = product.shape
-    t = kernel.shape[1] - 1
-    padded = np.zeros((rows, count, degree + 1 + t))
-    padded[:, :, t : t + width] = product
-    windows = np.lib.stride_tricks.sliding_window_view(padded, t, axis=2)[:, :, 1:]
-    result: Floats = np.einsum("rgzx,rx->rgz", windows, kernel[:, t - 1 :: -1])
-    result += (kernel[:, t, None] * nodes)[:, :, None] * padded[:, :, : degree + 1]
+    longest = factors.shape[2] - 1
+    padded = np.zeros((rows, count, degree + 1 + longest))
+    padded[:, :, longest : longest + width] = product
+    windows = np.lib.stride_tricks.sliding_window_view(padded, longest + 1, axis=2)
+    result: Floats = np.einsum("rgzx,rgx->rgz", windows, factors[:, :, ::-1])
     return result
 
 

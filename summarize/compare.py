@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,7 +14,7 @@ from ns_eval.config import positional
 from ns_eval.errors import DataError, GateError, UsageError, suggest
 from summarize.discover import discover
 from summarize.intervals import Interval, interval
-from summarize.paired import Pair, difference, holm, letters
+from summarize.paired import Pair, differences, holm, letters
 from summarize.questions import GREEDY, Floats, Integers, Samples, per_question, samples
 from summarize.render import amount, grid
 from summarize.results import load_scores, run_labels
@@ -109,9 +108,9 @@ def _check(config: CompareConfig) -> None:
 def compared(tables: Sequence[Values], level: float) -> list[Pair]:
     """Every pair of runs on every benchmark; Holm over the whole family."""
     raw = [
-        (table, first, second, difference(table.runs[first], table.runs[second], table.clusters, level))
+        (table, first, second, found)
         for table in tables
-        for first, second in itertools.combinations(range(len(table.runs)), 2)
+        for (first, second), found in differences(table.runs, table.clusters, level).items()
     ]
     adjusted = holm([found.p for *_, found in raw])
     return [

@@ -9,7 +9,8 @@ import numpy as np
 
 from ns_eval.scores import Meta
 from summarize.at_k import Votes, pass_at_k
-from summarize.questions import GREEDY, Floats, Integers, Samples, expected_votes
+from summarize.questions import GREEDY, Floats, Integers, Samples
+from summarize.voting import expected_votes
 
 
 @dataclass(frozen=True, slots=True)

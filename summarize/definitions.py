@@ -31,7 +31,11 @@ DEFINITIONS: Mapping[str, Definition] = {
     "both_correct": Definition(1, "every judge says right, sample by sample; one no is a no, else one missing is missing"),
     "any_correct": Definition(1, "some judge says right, sample by sample; one yes is a yes, else one missing is missing"),
     "se": Definition(1, "standard error for new questions of this kind: clustered by `cluster`, factor G/(G-1)"),
-    "se_rerun": Definition(1, "standard error of asking the same questions again: sqrt(sum of w_i/K_i)/Q"),
+    "se_rerun": Definition(
+        1,
+        "standard error of asking the same questions again: sqrt(sum of w_i/K_i)/Q; of pass@k and majority@k with k < n by "
+        "the delete-one jackknife",
+    ),
     "interval": Definition(1, "Wilson's formula with the effective number of questions, unless another is named"),
     "avg_tokens": Definition(1, "mean over questions of the mean generated tokens of their samples"),
     "truncated": Definition(1, "share of samples that ended at the token limit"),

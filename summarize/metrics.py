@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -61,22 +62,20 @@ def _every_k(table: Table) -> Metrics:
     """Each mode at each k: value and standard error of each score."""
     found: dict[str, Metrics] = {}
     for score, item in table.curves.items():
-        curves = {"pass@{}": item.passed}
-        if item.tables:
-            curves["majority@{}"] = item.voted
-        if not score.startswith("score_"):
-            curves |= _graded_passes(item)
-        for mode, values in curves.items():
+        for mode, values in _curves(score, item).items():
             first = 2 if mode == "majority@{}" else 1
-            for k, (count, mean, error) in enumerate(zip(*_columns(values, table.clusters), strict=True)):
-                if k >= first and count:
-                    numbers = {
-                        "num_entries": int(count),
-                        score: float(mean),
-                        f"{score}_se": None if np.isnan(error) else error,
-                    }
-                    found.setdefault(mode.format(k), {}).update(numbers)
-    return dict(found)
+            columns = enumerate(zip(*_columns(values, table.clusters), strict=True))
+            for k, (count, mean, error) in itertools.islice(columns, first, None):
+                numbers = {"num_entries": int(count), score: float(mean), f"{score}_se": None if np.isnan(error) else error}
+                found.setdefault(mode.format(k), {}).update(numbers if count else {})
+    return {mode: numbers for mode, numbers in found.items() if numbers}
+
+
+def _curves(score: str, item: PerQuestion) -> dict[str, Floats]:
+    curves = {"pass@{}": item.passed}
+    if item.tables:
+        curves["majority@{}"] = item.voted
+    return curves if score.startswith("score_") else curves | _graded_passes(item)
 
 
 def _columns(values: Floats, clusters: Integers | None) -> tuple[Integers, Floats, list[float]]:

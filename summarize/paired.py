@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 # Up to 2^16 sign patterns are counted out; beyond, 10,000 are drawn.
 _COUNTED = 16
-_MOST_AS_FLOATS = 2500
 _DRAWS = 10_000
+_BLOCKS = 10
 _POWER = 0.8
 
 
@@ -59,24 +59,47 @@ class Pair:
 
 def difference(a: Floats, b: Floats, clusters: Integers | None = None, level: float = 0.95, seed: int = 0) -> Difference:
     """Of two runs' question values, in one order; `clusters` names the cluster of each question."""
-    gaps = a - b
+    return differences([a, b], clusters, level, seed)[0, 1]
+
+
+def differences(
+    runs: Sequence[Floats], clusters: Integers | None = None, level: float = 0.95, seed: int = 0
+) -> dict[tuple[int, int], Difference]:
+    """Of every pair of runs, the earlier minus the later one; the signs are drawn once for all pairs."""
+    pairs = list(itertools.combinations(range(len(runs)), 2))
+    binary = [bool(np.isin(run, (0.0, 1.0)).all()) and clusters is None for run in runs]
+    tested = {
+        (a, b): ("McNemar", mcnemar(int(np.sum(runs[a] > runs[b])), int(np.sum(runs[a] < runs[b]))))
+        for a, b in pairs
+        if binary[a] and binary[b]
+    }
+    flipped = [pair for pair in pairs if pair not in tested]
+    if flipped:
+        p = sign_flips(np.stack([runs[a] - runs[b] for a, b in flipped]), clusters, seed)
+        tested |= {pair: ("sign flip", own) for pair, own in zip(flipped, p, strict=True)}
+    return {(a, b): _difference((runs[a], runs[b]), clusters, level, tested[a, b]) for a, b in pairs}
+
+
+def _difference(
+    runs: tuple[Floats, Floats], clusters: Integers | None, level: float, tested: tuple[str, float]
+) -> Difference:
+    gaps = runs[0] - runs[1]
     error = standard_error(gaps, clusters)
     groups = len(gaps) if clusters is None else len(np.unique(clusters))
     half = None if error is None else t_quantile((1 + level) / 2, groups - 1) * error
-    wins, losses = int(np.sum(gaps > 0)), int(np.sum(gaps < 0))
-    binary = bool(np.isin(a, (0.0, 1.0)).all() and np.isin(b, (0.0, 1.0)).all()) and clusters is None
     value = float(gaps.mean())
+    wins, losses = int(np.sum(gaps > 0)), int(np.sum(gaps < 0))
     return Difference(
         value=value,
         error=error,
         low=None if half is None else value - half,
         high=None if half is None else value + half,
-        p=mcnemar(wins, losses) if binary else sign_flip(gaps, clusters, seed),
-        test="McNemar" if binary else "sign flip",
+        p=tested[1],
+        test=tested[0],
         wins=wins,
         ties=len(gaps) - wins - losses,
         losses=losses,
-        correlation=_correlation(a, b),
+        correlation=_correlation(*runs),
         detectable=None if error is None else detectable(error, level),
         questions=len(gaps),
     )
@@ -89,28 +112,46 @@ def mcnemar(wins: int, losses: int) -> float:
 
 def sign_flip(gaps: Floats, clusters: Integers | None = None, seed: int = 0) -> float:
     """The two-sided p of the mean, if the sign of each question (cluster) were a coin: exact, or (hits+1)/(draws+1)."""
-    summed = gaps if clusters is None else np.bincount(np.unique(clusters, return_inverse=True)[1], weights=gaps)
-    moving = np.abs(summed[summed != 0])
-    observed = abs(float(summed.sum())) - 1e-12 * float(moving.sum())
-    if not len(moving):
-        return 1.0
-    if len(moving) <= _COUNTED:
-        patterns = (np.arange(2 ** len(moving))[:, None] >> np.arange(len(moving))) & 1
-        return float(np.mean(np.abs((2.0 * patterns - 1) @ moving) >= observed))
-    hits = 0
-    for signs in np.split(_signs(len(summed), seed), 10):
-        hits += int(np.sum(np.abs(signs.astype(np.float64, copy=False) @ summed) >= observed))
-    return (hits + 1) / (_DRAWS + 1)
+    return sign_flips(gaps[None, :], clusters, seed)[0]
 
 
-@functools.lru_cache(maxsize=2)
-def _signs(count: int, seed: int) -> npt.NDArray[np.int8] | Floats:
-    """The draws, shape (draws, count): the same for every pair of runs over the same questions."""
-    bits = np.frombuffer(np.random.default_rng(seed).bytes(-(-_DRAWS * count // 8)), np.uint8)
-    coins = np.unpackbits(bits)[: _DRAWS * count].astype(np.int8).reshape(_DRAWS, count)
-    signs = 2 * coins - 1
-    # As floats, ready for every pair, while two such tables stay below 400 MB.
-    return signs.astype(np.float64) if count <= _MOST_AS_FLOATS else signs
+def sign_flips(gaps: Floats, clusters: Integers | None = None, seed: int = 0) -> list[float]:
+    """`sign_flip` of each row of gaps, shape (pairs, questions); the rows share their draws."""
+    if clusters is not None:
+        place = np.unique(clusters, return_inverse=True)[1]
+        gaps = np.stack([np.bincount(place, weights=row) for row in gaps])
+    few = np.sum(gaps != 0, axis=1) <= _COUNTED
+    p = np.empty(len(gaps))
+    p[few] = [_counted(row) for row in gaps[few]]
+    if not few.all():
+        p[~few] = _drawn(gaps[~few], seed)
+    found: list[float] = p.tolist()
+    return found
+
+
+def _observed(gaps: Floats) -> Floats:
+    """What a draw must reach to count as one as large; a bit less, for floats."""
+    observed: Floats = np.abs(gaps.sum(axis=-1)) - 1e-12 * np.abs(gaps).sum(axis=-1)
+    return observed
+
+
+def _counted(gaps: Floats) -> float:
+    moving = np.abs(gaps[gaps != 0])
+    patterns = (np.arange(2 ** len(moving))[:, None] >> np.arange(len(moving))) & 1
+    return float(np.mean(np.abs((2.0 * patterns - 1) @ moving) >= _observed(gaps)))
+
+
+def _drawn(gaps: Floats, seed: int) -> Floats:
+    pairs, count = gaps.shape
+    rng = np.random.default_rng(seed)
+    hits = np.zeros(pairs)
+    for _ in range(_BLOCKS):
+        block = _DRAWS // _BLOCKS
+        bits = np.frombuffer(rng.bytes(-(-block * count // 8)), np.uint8)
+        signs = 2.0 * np.unpackbits(bits)[: block * count].reshape(block, count) - 1
+        hits += np.sum(np.abs(signs @ gaps.T) >= _observed(gaps), axis=0)
+    found: Floats = (hits + 1) / (_DRAWS + 1)
+    return found
 
 
 def detectable(error: float, level: float = 0.95, power: float = _POWER) -> float:

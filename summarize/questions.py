@@ -1,11 +1,12 @@
 """The per-question table: every printed number is made of it and of nothing else.
 
-`samples` turns the scores table into flat arrays, one entry a sample; `per_question` reduces one score of them.
+`samples` turns the scores table into flat arrays, one entry a sample; `reduced` makes the numbers of each question.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,7 +16,8 @@ import numpy.typing as npt
 from ns_eval.errors import DataError
 from ns_eval.scores import Scores
 from ns_eval.scores.columns import codes, floats, integers
-from summarize.at_k import Votes, best_of_k, majority_at_k, none_of_k, pass_at_k
+from summarize.at_k import Votes, best_of_k, none_of_k, pass_at_k
+from summarize.voting import expected_votes, votes
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -230,9 +232,31 @@ class PerQuestion:
 
 def per_question(found: Samples, score: str, *, vote: bool = True) -> PerQuestion:
     """Reduces one score. Samples that nobody judged do not take part: they lower n. Votes cost more than the rest."""
+    return reduced(found, [score], vote=vote)[score]
+
+
+def reduced(found: Samples, scores: Iterable[str], *, vote: bool = True) -> dict[str, PerQuestion]:
+    """Reduces several scores; the votes of all are counted out together, for most of their tables are the same."""
+    items = {score: _passes(found, score) for score in scores}
+    tables: dict[str, tuple[list[Votes], Integers]] = {}
+    for score in items if vote else ():
+        voting = ~np.isnan(found.values[score]) & (found.classes >= 0)
+        if score not in found.graded and voting.any():
+            columns = found.question[voting], found.classes[voting], found.values[score][voting]
+            tables[score] = votes(*columns, items[score].unanswered)
+    width = max((item.passed.shape[1] for item in items.values()), default=0)
+    every = expected_votes([table for own, _ in tables.values() for table in own], width)
+    for place, (score, (own, mixed)) in enumerate(tables.items()):
+        voted = every[place * found.count : (place + 1) * found.count]
+        items[score] = dataclasses.replace(items[score], voted=voted, mixed=mixed, tables=tuple(own))
+    return items
+
+
+def _passes(found: Samples, score: str) -> PerQuestion:
+    """All but the votes."""
     value = found.values[score]
     scored = ~np.isnan(value)
-    question, value, classes = found.question[scored], value[scored], found.classes[scored]
+    question, value = found.question[scored], value[scored]
     n = np.bincount(question, minlength=found.count)
     right = np.bincount(question, weights=value, minlength=found.count).astype(np.float64)
     unanswered = np.bincount(question[found.silent[scored]], minlength=found.count)
@@ -242,9 +266,7 @@ def per_question(found: Samples, score: str, *, vote: bool = True) -> PerQuestio
         variance = np.where(n > 1, squares / (n - 1), np.nan)
     # One width for all scores, whichever samples were judged.
     most = int(np.bincount(found.question, minlength=1).max())
-    shape = (found.count, most + 1)
-    passed, voted, silent = (np.full(shape, np.nan) for _ in range(3))
-    mixed, tables = np.zeros(found.count, np.int64), list[Votes]()
+    passed, voted, silent = (np.full((found.count, most + 1), np.nan) for _ in range(3))
     for size in np.unique(n[n > 0]):
         rows = np.flatnonzero(n == size)
         silent[rows, : size + 1] = none_of_k(size, size - unanswered[rows])
@@ -252,10 +274,8 @@ def per_question(found: Samples, score: str, *, vote: bool = True) -> PerQuestio
             passed[rows, : size + 1] = [best_of_k(value[question == row], value[question == row]) for row in rows]
         else:
             passed[rows, : size + 1] = pass_at_k(size, right[rows].astype(np.int64))
-    if vote and score not in found.graded and (classes >= 0).any():
-        tables, mixed = votes(question, classes, value, unanswered)
-        voted = expected_votes(tables, shape[1])
-    return PerQuestion(n, mean, variance, right, passed, voted, silent, unanswered, mixed, tuple(tables))
+    mixed = np.zeros(found.count, np.int64)
+    return PerQuestion(n, mean, variance, right, passed, voted, silent, unanswered, mixed, ())
 
 
 def best_curve(found: Samples, score: str, by: str) -> Floats:
@@ -266,46 +286,3 @@ def best_curve(found: Samples, score: str, by: str) -> Floats:
         own = known & (found.question == row)
         curve[row, : int(own.sum()) + 1] = best_of_k(found.values[by][own], found.values[score][own])
     return curve
-
-
-def expected_votes(tables: Sequence[Votes], width: int) -> Floats:
-    """majority@k of each table, shape (tables, width), NaN for k > n; equal tables are computed once."""
-    voted = np.full((len(tables), width), np.nan)
-    alike: dict[Votes, list[int]] = {}
-    for row, table in enumerate(tables):
-        alike.setdefault(table, []).append(row)
-    by_size: dict[int, list[Votes]] = {}
-    for table in alike:
-        by_size.setdefault(table.n, []).append(table)
-    for size, chosen in by_size.items():
-        if size:
-            for table, expected in zip(chosen, majority_at_k(chosen), strict=True):
-                voted[alike[table], : size + 1] = expected
-    return voted
-
-
-def votes(question: Integers, classes: Integers, value: Floats, unanswered: Integers) -> tuple[list[Votes], Integers]:
-    """The vote table of every question, and how many of its classes hold verdicts of both kinds.
-
-    A class has one verdict, that of most of its samples; where they are even it is wrong.
-    """
-    count = len(unanswered)
-    voting = classes >= 0
-    if not voting.any():
-        return [Votes((), (), int(silent)) for silent in unanswered], np.zeros(count, np.int64)
-    width = int(classes.max()) + 1
-    key, place = np.unique(question[voting] * width + classes[voting], return_inverse=True)
-    sizes = np.bincount(place)
-    rights = np.bincount(place, weights=value[voting])
-    owner = key // width
-    conflicts = np.bincount(owner[(rights > 0) & (rights < sizes)], minlength=count)
-    grouped: list[list[tuple[int, bool]]] = [[] for _ in range(count)]
-    for at, size, verdict in zip(owner.tolist(), sizes.tolist(), (2 * rights > sizes).tolist(), strict=True):
-        grouped[at].append((size, verdict))
-    tables = []
-    for at, classes_of in enumerate(grouped):
-        ordered = sorted(classes_of, reverse=True)
-        tables.append(
-            Votes(tuple(size for size, _ in ordered), tuple(verdict for _, verdict in ordered), int(unanswered[at]))
-        )
-    return tables, conflicts

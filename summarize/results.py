@@ -236,11 +236,16 @@ def _require_coverage(summary: Summary, least: float) -> None:
 
 def _finish(item: Found) -> str:
     """The command that completes the benchmark."""
+    command = None if item.run is None else _command(item.run, item.name)
+    if command is None:
+        return "run the same evaluation again, it asks what is missing; or --min_coverage=0 takes it as it is"
+    return f"{command}    finishes the run; --min_coverage=0 takes it as it is"
+
+
+def _command(run: Path, benchmark: str) -> str | None:
+    """The last command that asked this benchmark; None where nobody recorded one that can be read."""
     from ns_eval.manifest import read
 
-    if item.run is not None:
-        with contextlib.suppress(Exception):
-            for entry in reversed(read(item.run).commands):
-                if item.name in entry.benchmarks:
-                    return f"{entry.command}    finishes the run; --min_coverage=0 takes it as it is"
-    return "run the same evaluation again, it asks what is missing; or --min_coverage=0 takes it as it is"
+    with contextlib.suppress(Exception):
+        return next(entry.command for entry in reversed(read(run).commands) if benchmark in entry.benchmarks)
+    return None

@@ -12,7 +12,8 @@ from ns_eval.scores import Meta
 from summarize.coverage import Coverage, Extremes, coverage, mean_extremes, pass_extremes, vote_extremes
 from summarize.intervals import Interval, interval, standard_error
 from summarize.invariants import check
-from summarize.questions import GREEDY, Floats, Integers, PerQuestion, Samples, best_curve, per_question
+from summarize.jackknife import pass_variances, vote_variances
+from summarize.questions import GREEDY, Floats, Integers, PerQuestion, Samples, best_curve, reduced
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +126,11 @@ class _Rows:
 
     def __init__(self, found: Samples, covered: Coverage, options: Options, samples: int) -> None:
         self._found, self._covered, self._options, self._samples = found, covered, options, samples
-        self.reduced = {score: per_question(found, score) for score in found.values}
+        self.reduced = reduced(found, found.values)
         self._first = next(iter(self.reduced.values()))
         self.clusters = _clusters(found)
         self._tokens = _question_means(found, found.tokens)
+        self._variances: dict[tuple[str, str], Floats] = {}
 
     def ks(self) -> list[int]:
         """Largest first: the k asked for, else all samples; where not all questions have them, what every one has too."""
@@ -142,12 +144,12 @@ class _Rows:
         cells = {}
         for score, item in self.reduced.items():
             values = getattr(item, kind)[:, k] if k < item.passed.shape[1] else np.full(len(item.n), np.nan)
-            cells[score] = self._cell(values, self._extremes(item, k, kind, score))
+            cells[score] = self._cell(values, self._extremes(item, k, kind, score), self._rerun(item, k, kind, score))
         cells = {score: cell for score, cell in cells.items() if cell.value is not None}
         if not cells:
             return None
         label = f"{'majority' if kind == 'voted' else 'pass'}@{k}"
-        return self._row(label, kind, k, cells, int(np.sum(self._first.n >= k)), _mean(self._first.silent[:, k]))
+        return self._row((label, kind, k), cells, int(np.sum(self._first.n >= k)), _mean(self._first.silent[:, k]))
 
     def best(self, k: int) -> list[Row]:
         """Best-of-k by each graded score, where there are verdicts too; `rm_best@k` is NeMo-Skills' name of the first."""
@@ -160,7 +162,7 @@ class _Rows:
             if cells:
                 label = f"rm_best@{k}" if by == "score_reward_model_score" else f"best@{k}[{by.removeprefix('score_')}]"
                 entries = max(cell.questions for cell in cells.values())
-                rows.append(self._row(label, "best", k, cells, entries, _mean(self._first.silent[:, k])))
+                rows.append(self._row((label, "best", k), cells, entries, _mean(self._first.silent[:, k])))
         return rows
 
     def mean(self, label: str) -> Row:
@@ -170,10 +172,26 @@ class _Rows:
             cells[score] = self._cell(item.mean, bounds, rerun_error(item))
         with np.errstate(invalid="ignore"):
             share = self._first.unanswered / self._first.n
-        return self._row(label, "mean", 1, cells, int(np.sum(self._first.n > 0)), _mean(share))
+        return self._row((label, "mean", 1), cells, int(np.sum(self._first.n > 0)), _mean(share))
 
-    def _row(self, label: str, kind: str, k: int, cells: Mapping[str, Cell], entries: int, silent: float | None) -> Row:
-        return Row(label, kind, k, entries, cells, silent, _mean(self._tokens), self._truncation())
+    def _row(self, mode: tuple[str, str, int], cells: Mapping[str, Cell], entries: int, silent: float | None) -> Row:
+        return Row(*mode, entries, cells, silent, _mean(self._tokens), self._truncation())
+
+    def _rerun(self, item: PerQuestion, k: int, kind: str, score: str) -> float | None:
+        """The error of asking the same questions again; None at k = n, and where a question has no more than k samples."""
+        asked = item.n > 0
+        if score in self._found.graded or k >= item.n[asked].min(initial=k):
+            return None
+        if kind == "voted" and not item.tables:
+            return None
+        if (score, kind) not in self._variances:
+            width = item.passed.shape[1]
+            self._variances[score, kind] = (
+                vote_variances(item.tables, width)
+                if kind == "voted"
+                else pass_variances(item.n, item.right.astype(np.int64), width)
+            )
+        return math.sqrt(float(self._variances[score, kind][asked, k].sum())) / int(asked.sum())
 
     def _cell(self, values: Floats, bounds: Extremes | None, rerun: float | None = None) -> Cell:
         known = ~np.isnan(values)
