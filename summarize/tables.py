@@ -180,7 +180,7 @@ class _Rows:
     def _rerun(self, item: PerQuestion, k: int, kind: str, score: str) -> float | None:
         """The error of asking the same questions again; None at k = n, and where a question has no more than k samples."""
         asked = item.n > 0
-        if score in self._found.graded or k >= item.n[asked].min(initial=k):
+        if score in self._found.graded or not asked.any() or k >= item.n[asked].min():
             return None
         if kind == "voted" and not item.tables:
             return None

@@ -51,18 +51,18 @@ def test_at_one_sample_it_is_the_plain_error_and_at_all_of_them_unknown() -> Non
     assert pass_variances(np.array([8]), np.array([5]), 9)[0, 1] == pytest.approx(found[1])
 
 
-@pytest.mark.parametrize("k", [3, 8])
-def test_it_is_as_large_as_reruns_vary(k: int) -> None:
+@pytest.mark.parametrize(("k", "most"), [(3, 1.3), (6, 2.0)])
+def test_it_is_as_large_as_reruns_vary_or_larger(k: int, most: float) -> None:
     rng = np.random.default_rng(k)
     tables = [
         Votes(tuple(counts[:3]), (True, False, False), counts[3])
-        for counts in rng.multinomial(16, [0.4, 0.35, 0.15, 0.1], 1500).tolist()
+        for counts in rng.multinomial(12, [0.4, 0.35, 0.15, 0.1], 400).tolist()
     ]
     truth = majority_at_k(tables)[:, k].var()
-    assert vote_variances(tables, 17)[:, k].mean() == pytest.approx(truth, rel=0.15)
+    assert 0.8 * truth < vote_variances(tables, 13)[:, k].mean() < most * truth
     right = np.array([table.sizes[0] for table in tables])
-    truth = pass_at_k(16, right)[:, k].var()
-    assert pass_variances(np.full(1500, 16), right, 17)[:, k].mean() == pytest.approx(truth, rel=0.15)
+    truth = pass_at_k(12, right)[:, k].var()
+    assert 0.8 * truth < pass_variances(np.full(400, 12), right, 13)[:, k].mean() < most * truth
 
 
 def test_the_table_holds_it_for_k_below_n(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
