@@ -1,8 +1,8 @@
 """How much pass@k and majority@k of k < n samples would vary if the same questions were asked again.
 
 Both are means over all k-subsets of n samples. Leaving out one sample at a time shows how far each of them moves the mean;
-from that follows the variance (the delete-one jackknife; Efron and Stein 1981: never too small on average). For k up to n/4 it
-is right to a tenth or so, near n it is up to twice too large; at k = n there is one subset, which shows nothing: NaN.
+from that follows the variance (the delete-one jackknife; Efron and Stein 1981: never too small on average). For k up to n/4
+it is right to a tenth or so, at n/2 it is up to twice too large; at k = n there is one subset, which shows nothing: NaN.
 """
 
 from __future__ import annotations
