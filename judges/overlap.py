@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import functools
 import importlib.util
+import itertools
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
@@ -94,6 +95,11 @@ class Overlap:
         if "chrf" in asked:
             scores["chrf"] = self._chrf.sentence_score(text, list(references)).score / 100
         return Measured(scores, counts)
+
+    def corpus_chrf(self, texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+        """chrF of all texts as one, from 0 to 1; sacrebleu takes the references as streams, None where a text has fewer."""
+        streams = [list(stream) for stream in itertools.zip_longest(*references)]
+        return float(self._chrf.corpus_score(list(texts), streams).score) / 100
 
     def sources(self, references: int = 1) -> dict[str, str]:
         """What computes each metric, and how: the line that belongs beside its number."""

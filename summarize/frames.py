@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from summarize.discover import discover
 from summarize.results import load_scores
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     import pandas as pd
+
+    Frame: TypeAlias = pd.DataFrame
 
 
 def load_run(path: Path | str) -> pd.DataFrame:
@@ -25,3 +30,10 @@ def load_run(path: Path | str) -> pd.DataFrame:
     merged: pd.DataFrame = pd.concat(frames, ignore_index=True)
     merged.insert(0, "benchmark", merged.pop("benchmark"))
     return merged
+
+
+def frame(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Any columns of one length as a pandas table."""
+    import pandas as pd
+
+    return pd.DataFrame({name: list(values) for name, values in columns.items()})
