@@ -33,6 +33,7 @@ class PairwiseJudge:
     part_columns: tuple[str, ...] = ("judgement-gen-base", "judgement-base-gen")
     response_format: Mapping[str, Json] | None = None
     scale = (0.0, 1.0)
+    needs_baseline = True
 
     def __init__(self, prompt: str | Mapping[str, Any] = "judge/pairwise", **repeats: Any) -> None:
         self._prompt = asking.resolved(prompt)
@@ -126,10 +127,15 @@ def paired(samples: Iterable[Sample], baseline: Iterable[Sample]) -> list[Sample
     answers: dict[str, dict[int | None, Sample]] = {}
     for other in baseline:
         answers.setdefault(other.question.id, {})[other.seed] = other
-    return [_with_baseline(sample, answers.get(sample.question.id, {})) for sample in samples]
+    return [with_baseline(sample, answers.get(sample.question.id, {})) for sample in samples]
 
 
-def _with_baseline(sample: Sample, answers: Mapping[int | None, Sample]) -> Sample:
+def with_baseline(sample: Sample, answers: Mapping[int | None, Sample]) -> Sample:
+    """One sample with what of the baseline's answers to its question, by seed, it is compared to.
+
+    Raises:
+        DataError: see `paired`.
+    """
     identity, seed = sample.question.id, sample.seed
     other = answers.get(seed) or (next(iter(answers.values())) if len(answers) == 1 else None)
     if other is None:

@@ -86,8 +86,8 @@ def _call_columns(call: Call) -> dict[str, Json]:
     }
     if not call.shared:
         # Only where they were spent, so that a sum over the rows is what the judging cost.
-        kept["num_input_tokens"] = _total(reply.prompt_tokens for reply in call.replies)
-        kept["num_generated_tokens"] = _total(reply.completion_tokens for reply in call.replies)
+        kept["num_input_tokens"] = total(reply.prompt_tokens for reply in call.replies)
+        kept["num_generated_tokens"] = total(reply.completion_tokens for reply in call.replies)
         kept["seconds"] = sum(reply.seconds for reply in call.replies)
     if call.repeats:
         kept["repeats"] = [{"correct": verdict.correct, "scores": dict(verdict.scores)} for verdict in call.repeats]
@@ -95,6 +95,7 @@ def _call_columns(call: Call) -> dict[str, Json]:
     return kept
 
 
-def _total(counts: Iterable[int | None]) -> int | None:
+def total(counts: Iterable[int | None]) -> int | None:
+    """The sum; None where one of them is not known."""
     known = list(counts)
     return None if None in known else sum(count or 0 for count in known)

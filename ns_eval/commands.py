@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from ns_eval import generate_plan, generation, launch, manifest, models, plan, rundir
+from ns_eval import generate_plan, generation, judge_plan, launch, manifest, models, plan, rundir
 from ns_eval.cluster import clusters
 from ns_eval.cluster.clusters import ClusterConfig
 from ns_eval.config import ServerConfig, build
 from ns_eval.errors import UsageError
 from ns_eval.generation import Backend, Share
 from ns_eval.job_files import logs_dir, progress_path
-from ns_eval.jobs import JobSpec
+from ns_eval.jobs import JobSpec, in_turn
+from ns_eval.judge_plan import Chained, Judging
 from ns_eval.options import AskConfig, EvalConfig, GenerateConfig, PlaceConfig
 from ns_eval.plan import Plan
 from ns_eval.records import Json
@@ -25,17 +27,21 @@ def evaluate(config: EvalConfig) -> int:
     """`ns eval`: sample, grade, print the table."""
     cluster = cluster_of(config)
     found = plan.evaluation(config, num_jobs=_num_jobs(config, cluster))
+    judged = judge_plan.chained(config, found)
     if config.dry_run:
-        print(plan.described(found, config))
+        print(plan.described(found, config) + (judge_plan.described(judged) if judged else ""))
         return 0
     _prepare(config, found)
+    if judged is not None:
+        judge_plan.expect_all(judged, force=config.force)
     for run in found.runs:
         seeds = f"{len(run.seeds)} seed{'' if len(run.seeds) == 1 else 's'}"
         name = f"{config.model}+{run.adapter}" if run.adapter else config.model
         _say(f"{run.name}: {run.rows} questions × {seeds}, {name} on {config.server_type}")
     for line in plan.code_lines(found):
         _say(" ".join(line.split()))
-    if not _run(config, cluster, _jobs(config, found), found):
+    jobs = _jobs(config, found)
+    if not _run(config, cluster, _with_judging(judged, found, jobs) if judged else jobs, found):
         return 0
     return _summarize(config, found)
 
@@ -61,7 +67,7 @@ def _run(config: AskConfig, cluster: ClusterConfig, jobs: list[JobSpec], found: 
 
 def generate(config: GenerateConfig) -> int:
     """`ns generate`: answer every row of a file, or judge the outputs of a run."""
-    if generate_plan.judge_name(config.generation_type) != "generate":
+    if config.generation_type != "generate":
         return _judge(config)
     cluster = cluster_of(config)
     found = generate_plan.rows(config)
@@ -75,26 +81,44 @@ def generate(config: GenerateConfig) -> int:
 
 def _judge(config: GenerateConfig) -> int:
     cluster = cluster_of(config)
-    asked = generate_plan.judging(config)
-    seeds = f"{len(asked.inputs)} file{'s' * (len(asked.inputs) > 1)} of {asked.inputs[0].parent}"
+    asked = judge_plan.judging(config, generate_plan.seeds_named(config))
+    files = len(rundir.outputs(asked.source, asked.seeds))
+    seeds = f"{files} file{'s' * (files > 1)} of {asked.source}"
     if config.dry_run:
         print(f"{config.model} on {config.server_type} judges {seeds}\noutput  {asked.folder}")
         return 0
-    identity = models.identity(models.weights(config.model))
+    if config.rerun_done:
+        rundir.set_aside(asked.folder)
     _make(asked.folder)
-    generate_plan.expect_calls(asked, identity, force=config.force)
-    manifest.begin(asked.folder, dataclasses.asdict(config), {}, identity)
+    judge_plan.expect_calls(asked, config, force=config.force)
+    manifest.begin(asked.folder, dataclasses.asdict(config), {}, models.identity(models.weights(config.model)))
     _say(f"{config.model} on {config.server_type} judges {seeds}")
-    values = {name: getattr(asked, name) for name in asked.__slots__}
-    share = {
-        **values,
-        "backend": _backend(config, asked.folder, "judge", config.server),
-        "progress": progress_path(asked.folder, "judge"),
-    }
-    _run(config, cluster, [_spec(config, "judge", "judges.judging:main", share)])
-    if not config.detach:
+    if _run(config, cluster, [_judge_job(config, "judge", asked.folder, [asked])]):
         _say((asked.folder / "judging.json").read_text())
     return 0
+
+
+def _with_judging(judged: Chained, found: Plan, jobs: Sequence[JobSpec]) -> list[JobSpec]:
+    """The jobs of the generation and those that judge: one behind each, or one behind all where a benchmark is dealt over
+    several."""
+    folders = [[run.folder for run in share] for share in found.shares]
+    dealt = [folder for share in folders for folder in share]
+    generating = jobs[len(jobs) - len(folders) :]
+    if len(set(dealt)) < len(dealt):
+        last = _judge_job(judged.command, "judge", found.output_dir, judged.judgings)
+        return [*jobs, dataclasses.replace(last, after=tuple(job.name for job in generating))]
+    chains = [list(jobs[: len(jobs) - len(folders)])]
+    for number, (share, job) in enumerate(zip(folders, generating, strict=True)):
+        name = "judge" if len(folders) == 1 else f"judge-{number}"
+        behind = _judge_job(judged.command, name, found.output_dir, judged.of(share))
+        chains.append([job, dataclasses.replace(behind, after=(job.name,))] if judged.own_job else [in_turn(job, behind)])
+    return [job for chain in chains for job in chain]
+
+
+def _judge_job(config: GenerateConfig, name: str, output_dir: Path, judgings: Sequence[Judging]) -> JobSpec:
+    backend = _backend(config, output_dir, name, config.server)
+    share = judge_plan.share(config, judgings, backend, progress_path(output_dir, name))
+    return _spec(config, name, "judges.judging:main", share)
 
 
 def cluster_of(config: PlaceConfig) -> ClusterConfig:
@@ -120,6 +144,8 @@ def _prepare(config: AskConfig, found: Plan) -> None:
     for run in found.runs:
         if config.rerun_done:
             rundir.set_aside(run.folder)
+            for kind in ("eval-results-judged", "eval-results-genselect") if run.split else ():
+                rundir.set_aside(run.folder.parent.parent / kind / run.name)
         expected = Expected(run.name, run.rows, run.seeds, run.metric_type, run.settings, run.judge, run.upstream_rows)
         rundir.expect(run.folder, expected, force=config.force)
     benchmarks = {

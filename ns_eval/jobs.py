@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import signal
@@ -16,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ns_eval import process_ids
-from ns_eval.errors import JobError, NsError
+from ns_eval.errors import JobError, NsError, UsageError
 from ns_eval.files import replacing
 from ns_eval.job_files import JobState, State, decode, encode, log_path, progress_path, read_state, spec_path, write_state
 from ns_eval.records import Json
@@ -92,6 +93,34 @@ class Job:
             raise SystemExit(5)
         _write(found, msgspec.structs.replace(state, state="requeued", idle=idle, ended=time.time()))
         return locate("ns_eval.launch:requeued")(self)
+
+
+def in_turn(first: JobSpec, second: JobSpec) -> JobSpec:
+    """Both as one job under the first one's name: the second starts in the same allocation when the first is done.
+
+    Raises:
+        UsageError: they need different container images.
+    """
+    if first.container != second.container:
+        raise UsageError(
+            f"one job has one container: {first.name} needs `{first.container}`, {second.name} `{second.container}`",
+            hint="leave ++judge.own_job=false out",
+        )
+    steps = [{"target": job.target, "arguments": dict(job.arguments)} for job in (first, second)]
+    return dataclasses.replace(
+        first,
+        target="ns_eval.jobs:run_steps",
+        arguments={"steps": steps},
+        gpus=max(first.gpus, second.gpus),
+        nodes=max(first.nodes, second.nodes),
+        secrets=tuple(dict.fromkeys([*first.secrets, *second.secrets])),
+    )
+
+
+def run_steps(steps: Sequence[Mapping[str, Json]]) -> None:
+    """What several jobs would do, one after the other; each goes on where it stopped, so the whole may be started again."""
+    for step in steps:
+        locate(step["target"])(**step["arguments"])
 
 
 def write_spec(found: SpecFile) -> Path:

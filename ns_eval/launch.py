@@ -97,9 +97,12 @@ def raise_failures(submitted: Sequence[Submitted]) -> None:
     failed = [job for job in submitted if states[job.name].state != "done"]
     if not failed:
         return
+    # A job that waited in vain failed for the reason of the one that it waited for.
+    names = {job.name for job in failed}
+    failed = [job for job in failed if not names & set(job.after)] or failed
     first = failed[0]
     state = states[first.name]
-    if len(submitted) == 1 or len(failed) == 1:
+    if len(failed) == 1:
         kind = _OF_CODE.get(state.exit_code, JobError)
         lines = "" if kind in (UsageError, ServerError, DataError) else _quoted(first.log)
         raise kind(f"{state.error or first.name + ' did not finish'}{lines}\nlog: {first.log}", hint=state.hint)

@@ -100,6 +100,8 @@ class EvalConfig(AskConfig):
         ns eval --model=tinymath --benchmarks=arithmetic:8 --output_dir=out
         ns eval --model=/models/qwen3-8b --server_type=vllm --server_gpus=1 --benchmarks=aime24:64 --output_dir=out
         ns eval --model=m --server_type=openai --server_address=http://127.0.0.1:8000/v1 --benchmarks=gsm8k --output_dir=out
+        ns eval … --benchmarks=hle:64 --judge=math ++judge.model=gpt-4o ++judge.server_type=openai \\
+            ++judge.server_address=https://api.openai.com/v1
         ns eval … --dry_run              # the plan and the first prompt, nothing is started
     """
 
@@ -113,6 +115,8 @@ class EvalConfig(AskConfig):
     """Where thinking ends in the text, for servers that do not split it off. Default: the judge's, </think>."""
     judge_options: dict[str, Any] = field(default_factory=dict)
     """Switches of the benchmarks' judge, such as compat=nemo-skills; docs/checker.md lists them."""
+    judge: dict[str, Any] = field(default_factory=dict)
+    """--judge=math lets a model judge behind the generation; ++judge.model, … are its `ns generate`; docs/judges.md."""
     grading_workers: int | None = None
     """Processes that grade. Default: the CPUs, at most 8."""
     data_dir: str | None = None
@@ -180,7 +184,18 @@ ASK_SPELLINGS = Spellings(
 )
 _BEHIND_THE_BENCHMARK = "write the number of seeds behind the benchmark, --benchmarks=aime24:64"
 EVAL_SPELLINGS = Spellings(
-    aliases=ASK_SPELLINGS.aliases,
+    aliases={
+        **ASK_SPELLINGS.aliases,
+        "judge": "judge.type",
+        "judge_generation_type": "judge.type",
+        "judge_model": "judge.model",
+        "judge_server_type": "judge.server_type",
+        "judge_server_address": "judge.server_address",
+        "judge_server_gpus": "judge.server_gpus",
+        "judge_server_nodes": "judge.server_nodes",
+        "judge_server_args": "judge.server_args",
+        "judge_server_entrypoint": "judge.server_entrypoint",
+    },
     ignored=ASK_SPELLINGS.ignored,
     refused={
         **ASK_SPELLINGS.refused,

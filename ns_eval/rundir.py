@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ import msgspec
 from ns_eval.errors import DataError, UsageError
 from ns_eval.files import replacing, write_text
 from ns_eval.records import Json, Sample, dumps, sample_row
+
+_OUTPUT = re.compile(r"output(?:-rs(\d+))?\.jsonl")
 
 
 class _Head(msgspec.Struct):
@@ -191,8 +194,54 @@ def expect(folder: Path, expected: Expected, *, force: bool = False) -> None:
                 hint="choose another --output_dir, or --rerun_done to ask everything anew, or ++force=true to mix them",
             )
         seeds = [*before.seeds, *(seed for seed in seeds if seed not in before.seeds)]
-    merged = dataclasses.replace(expected, seeds=tuple(seeds))
-    write_text(path, msgspec.json.format(msgspec.json.encode(merged), indent=2).decode() + "\n")
+    _write_expected(folder, dataclasses.replace(expected, seeds=tuple(seeds)))
+
+
+def _write_expected(folder: Path, expected: Expected) -> None:
+    write_text(folder / "expected.json", msgspec.json.format(msgspec.json.encode(expected), indent=2).decode() + "\n")
+
+
+def outputs(folder: Path, seeds: Sequence[int | None] | None = None) -> dict[int | None, Path]:
+    """The finished output files of a benchmark by seed, the greedy answer first; all of them, or those of `seeds`.
+
+    Raises:
+        DataError: none is there, one of `seeds` is not, or, where none is named, one that the run expects is not finished.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder")
+    found = _outputs_in(folder)
+    if not found:
+        unfinished = " (only unfinished -async files: run the evaluation to its end)" if list(folder.glob("*-async")) else ""
+        raise DataError(f"{folder}: no output*.jsonl in it{unfinished}", hint="--input_dir=out/eval-results/<benchmark>")
+    expected = _read_expected(folder / "expected.json")
+    wanted = seeds if seeds is not None else expected.seeds if expected else tuple(found)
+    missing = [seed for seed in wanted if seed not in found]
+    if missing:
+        there = ",".join(str(seed) for seed in found if seed is not None)
+        hint = f"run the evaluation to its end, or take what is there: --random_seeds={there}" if seeds is None else None
+        raise DataError(
+            f"{folder}: {output_name(missing[0])} is missing; {len(missing)} of {len(wanted)} seeds are not there", hint=hint
+        )
+    return {seed: path for seed, path in found.items() if seeds is None or seed in seeds}
+
+
+def _outputs_in(folder: Path) -> dict[int | None, Path]:
+    names = {path: _OUTPUT.fullmatch(path.name) for path in folder.glob("output*.jsonl")}
+    found = {int(named[1]) if named[1] else None: path for path, named in names.items() if named}
+    return {seed: found[seed] for seed in sorted(found, key=lambda seed: -1 if seed is None else seed)}
+
+
+def expect_derived(source: Path, folder: Path) -> None:
+    """Records of a folder that was made of another one's outputs what that one expects, for the seeds that are there."""
+    expected = _read_expected(source / "expected.json")
+    if expected is not None:
+        _write_expected(folder, dataclasses.replace(expected, seeds=tuple(_outputs_in(folder))))
+
+
+def question_set(folder: Path) -> Json:
+    """What tells the questions of a benchmark's folder from others: their fingerprint, or nothing where no run wrote it."""
+    expected = _read_expected(folder / "expected.json")
+    return None if expected is None else expected.settings.get("questions")
 
 
 def set_aside(folder: Path) -> None:

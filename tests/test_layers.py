@@ -37,6 +37,7 @@ LAYERS = [
     {"variants"},
     {"launch", "plan", "servers", "show"},
     {"generate_plan", "generation", "job_commands", "server_commands"},
+    {"judge_plan"},
     {"commands"},
     {"cli"},
     {"__init__", "__main__"},

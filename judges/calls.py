@@ -1,0 +1,84 @@
+"""Asks for one judgement until it can be read, and keeps the replies on disk as any other answers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from judges.record import total
+from ns_eval.client import Client
+from ns_eval.judge_plan import JudgingShare
+from ns_eval.loop import Answer, Shelf
+from ns_eval.records import Generation, Json, Question, Request, loads, sample_from_row
+from ns_eval.rundir import SeedFile
+
+FOLDER = "judge-calls"
+
+
+class Task(Protocol):
+    """One folder to judge, as the job sees it: which replies it lacks, how they are asked for, what is written of them."""
+
+    shelf: Shelf
+
+    def asking(self, client: Client) -> Answer: ...
+
+    def write(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Sends what a judge says. `schema` is the response_format of the reply, where the judge has one."""
+
+    client: Client
+    share: JudgingShare
+    schema: Mapping[str, Json] | None = None
+
+    async def until_readable(
+        self,
+        name: str,
+        repeat: int,
+        messages: Callable[[int], Sequence[Mapping[str, Any]]],
+        retry: Callable[[Generation, int], bool],
+    ) -> Generation:
+        """The first reply that `retry` takes, or the last; its tokens and seconds are those of all asks together."""
+        sampling = self.share.sampling
+        if self.schema is not None:
+            sampling = dataclasses.replace(sampling, extra_body={**sampling.extra_body, "response_format": self.schema})
+        replies: list[Generation] = []
+        while not replies or retry(replies[-1], len(replies)):
+            request = Request(name, repeat or None, sampling, messages=tuple(messages(len(replies) + 1)))
+            replies.append(await self.client.complete(request, timeout_s=self.share.timeout_s))
+        return _together(replies)
+
+
+def _together(replies: Sequence[Generation]) -> Generation:
+    last = replies[-1]
+    return dataclasses.replace(
+        last,
+        prompt_tokens=total(reply.prompt_tokens for reply in replies),
+        completion_tokens=total(reply.completion_tokens for reply in replies),
+        seconds=sum(reply.seconds for reply in replies),
+        meta={**last.meta, "asks": len(replies)},
+    )
+
+
+def calls_shelf(folder: Path, names: Sequence[str]) -> tuple[Shelf, SeedFile]:
+    """The replies of one judged folder on disk; they lie beside the judged files."""
+    calls = SeedFile(folder / FOLDER, None)
+    shelf = Shelf(str(folder), [Question(name, "") for name in names], {None: calls})
+    shelf.read()
+    return shelf, calls
+
+
+def stored_replies(calls: SeedFile) -> dict[str, Generation]:
+    """Every reply on disk by its name."""
+    calls.read()
+    found = {}
+    for name, line in calls.lines.items():
+        with line.path.open("rb") as file:
+            file.seek(line.offset)
+            found[name] = sample_from_row(loads(file.readline())).generation
+    return found
