@@ -79,7 +79,8 @@ class CodeJudge:
         assert self._sandbox is not None, "use `async with judge:`"
         code = program_in(generation.text, question.meta, end_of_reasoning=self._end_of_reasoning)
         if code is None:
-            return Verdict(judge=self.name, correct=False, comment="no code in the answer")
+            none = dict.fromkeys((*OUTCOMES, "tests_passed"), 0.0)  # else the shares would be those of the others alone
+            return Verdict(judge=self.name, correct=False, scores=none, comment="no code in the answer")
         try:
             cases = cases_of(question.meta)
             return await self._judged(code, cases, float(question.meta.get("limit_s") or self._timeout_s))

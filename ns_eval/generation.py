@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ns_eval import runs, servers
+from ns_eval import job_files, manifest, runs, servers
 from ns_eval.client import Client
 from ns_eval.config import ServerConfig
 from ns_eval.files import write_text
@@ -161,11 +161,19 @@ async def _start(
     sandbox: Sandbox | RemoteSandbox | None = None
     if any(run.code for _, run, _ in turn.asked):
         sandbox = await opened.enter_async_context(open_sandbox(share.sandbox))
+    _record_walls(share, [*([sandbox.walls] if sandbox else []), *(grader.walls for grader in graders.values())])
     progress.sampling(found.retries)
     return found.places, [
         Work(shelf, _asking(run, found.clients[name], sandbox), graders.get(_key(run.judge)))
         for name, run, shelf in turn.asked
     ]
+
+
+def _record_walls(share: Share, lines: Sequence[str]) -> None:
+    """Into run.json, once each: the sandbox between thoughts and the judge's are mostly the same kind."""
+    found = [line for line in dict.fromkeys(lines) if line]
+    if found:
+        manifest.walls(*job_files.job_of(share.progress), "; ".join(found))
 
 
 async def connected(backend: Backend, opened: contextlib.AsyncExitStack, *, chat: bool = True) -> Connection:

@@ -98,6 +98,11 @@ class Grader:
         if self._pool is not None:
             await asyncio.to_thread(self._pool.close)
 
+    @property
+    def walls(self) -> str:
+        """What stands between this machine and the code that the judge runs; empty where it runs none."""
+        return str(getattr(self.judge, "walls", ""))
+
     async def grade(self, question: Question, generation: Generation) -> Verdict:
         """The judge's verdict; one with `error` where there is none."""
         if isinstance(self.judge, SelfLimited):

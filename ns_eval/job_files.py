@@ -111,6 +111,11 @@ def progress_path(output_dir: Path, name: str) -> Path:
     return logs_dir(output_dir) / f"{name}.progress.json"
 
 
+def job_of(progress: Path) -> tuple[Path, str]:
+    """(run folder, job) of a progress file."""
+    return progress.parent.parent, progress.name.removesuffix(".progress.json")
+
+
 def read_state(output_dir: Path, name: str) -> JobState:
     """What the job last wrote; queued where it has written nothing."""
     try:

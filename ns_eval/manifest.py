@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import platform
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -22,7 +24,8 @@ _LIBRARIES = ("ns-eval", "math-verify", "sympy", "xllamacpp", "vllm", "sglang", 
 
 class Entry(msgspec.Struct, kw_only=True):
     """One command. Times are Unix seconds; `end` is missing while it runs, or where it was killed. `folders` is set where it
-    asked several models: the run folder of each, and which it is.
+    asked several models: the run folder of each, and which it is. `sandbox` says for each job that ran model-written code
+    what stood between it and the machine.
     """
 
     command: str
@@ -35,6 +38,7 @@ class Entry(msgspec.Struct, kw_only=True):
     folders: Mapping[str, str] = {}
     end: float | None = None
     outcome: str | None = None
+    sandbox: Mapping[str, str] = {}
 
 
 class Manifest(msgspec.Struct):
@@ -70,7 +74,6 @@ def begin(
     folders: Mapping[str, str] | None = None,
 ) -> None:
     """Adds this command."""
-    manifest = read(output_dir)
     entry = Entry(
         command=shlex.join(["ns", *sys.argv[1:]]),
         config=config,
@@ -81,21 +84,36 @@ def begin(
         start=time.time(),
         folders=folders or {},
     )
-    manifest.commands.append(entry)
-    _write(output_dir, manifest)
+    with _changing(output_dir) as manifest:
+        manifest.commands.append(entry)
 
 
 def end(output_dir: Path, outcome: str) -> None:
     """Records how the last command ended."""
-    manifest = read(output_dir)
-    if manifest.commands:
-        manifest.commands[-1].end = time.time()
-        manifest.commands[-1].outcome = outcome
-        _write(output_dir, manifest)
+    with _changing(output_dir) as manifest:
+        if manifest.commands:
+            manifest.commands[-1].end = time.time()
+            manifest.commands[-1].outcome = outcome
 
 
-def _write(output_dir: Path, manifest: Manifest) -> None:
-    write_text(path_of(output_dir), msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n")
+def walls(output_dir: Path, job: str, line: str) -> None:
+    """Records what stands between model-written code and the machine of a job; nothing where no command is recorded."""
+    if not path_of(output_dir).exists():
+        return
+    with _changing(output_dir) as manifest:
+        if manifest.commands:
+            manifest.commands[-1].sandbox = {**manifest.commands[-1].sandbox, job: line}
+
+
+@contextmanager
+def _changing(output_dir: Path) -> Iterator[Manifest]:
+    """The manifest, written when it has been changed; jobs of one command do so at the same time."""
+    with (output_dir / ".run.json.lock").open("w") as lock:
+        with suppress(OSError):  # a file system without locks: then the last writer wins
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        manifest = read(output_dir)
+        yield manifest
+        write_text(path_of(output_dir), msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n")
 
 
 def _versions() -> dict[str, str]:

@@ -22,6 +22,7 @@ from ns_eval.prompts import Prompt
 from ns_eval.records import Json, Sampling
 from ns_eval.resources import conf_file
 from ns_eval.runs import BenchmarkRun, CodeRun
+from ns_eval.sandbox.config import SandboxConfig
 from ns_eval.tools import PYTHON_TOOL, executions_allowed, worded
 from ns_eval.variants import Variant, Variants, variants
 
@@ -190,8 +191,16 @@ def judge_spec(benchmark: BenchmarkConfig, config: EvalConfig) -> dict[str, Json
     spec = {**load_yaml(conf_file("judge", benchmark.judge)), **benchmark.judge_options, **config.judge_options}
     if config.end_reasoning_string is not None:
         spec["end_reasoning_string"] = config.end_reasoning_string
+    if "sandbox" in spec:  # a judge that runs code does it where the command line says
+        spec["sandbox"] = {**(spec["sandbox"] or {}), **_changed(config.sandbox)}
     build_judge(spec)
     return spec
+
+
+def _changed(sandbox: SandboxConfig) -> dict[str, Json]:
+    """The settings that differ from the defaults."""
+    ours = dataclasses.asdict(SandboxConfig())
+    return {name: value for name, value in dataclasses.asdict(sandbox).items() if value != ours[name]}
 
 
 def rows_asked(config: AskConfig, there: int) -> int:

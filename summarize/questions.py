@@ -29,6 +29,9 @@ _ATTEMPT_WITHOUT_ANSWER = ("truncated", "no_answer", "filtered")
 HEADLINES = ("score_overall_score", "score_score", "score_win")
 _REWARD = "score_reward_model_score"
 _RATED_TYPES = ("rubric", "mt_bench")
+# How programs failed. Read off the tests that also decide, so there is no best sample by any of them.
+FAILURES = ("score_compile_error", "score_runtime_error", "score_timeout", "score_wrong_answer")
+OF_TESTS = (*FAILURES, "score_tests_passed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 
 from summarize.coverage import Coverage
+from summarize.questions import FAILURES
 from summarize.tables import Cell, Row, Table
 
 _NONE = "n/a"
@@ -93,6 +94,10 @@ def notes(table: Table) -> list[str]:
             for row in table.rows
             if (own := row.cells.get(score, Cell(None, 0))).worst is not None
         ]
+    failed = {name: headline.cells[name].value for name in FAILURES if name in headline.cells}
+    if failed:
+        shares = (f"{name.removeprefix('score_').replace('_', ' ')} {percent(share)}" for name, share in failed.items())
+        found.append(f"of all samples, failed by {', '.join(shares)}")
     cut = headline.truncation
     if cut is not None and cut.share > 0:
         ends = f", between {percent(cut.worst)} and {percent(cut.best)} whatever the truncated ones would have become"

@@ -13,7 +13,7 @@ from summarize.coverage import Coverage, Extremes, coverage, mean_extremes, pass
 from summarize.intervals import Interval, interval, standard_error
 from summarize.invariants import check
 from summarize.jackknife import pass_variances, vote_variances
-from summarize.questions import GREEDY, Floats, Integers, PerQuestion, Samples, best_curve, reduced
+from summarize.questions import GREEDY, OF_TESTS, Floats, Integers, PerQuestion, Samples, best_curve, reduced
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class _Rows:
     def best(self, k: int) -> list[Row]:
         """Best-of-k by each graded score, where there are verdicts too; `rm_best@k` is NeMo-Skills' name of the first."""
         rows = []
-        for by in sorted(self._found.graded):
+        for by in sorted(self._found.graded.difference(OF_TESTS)):
             curves = {score: best_curve(self._found, score, by) for score in self.reduced if score not in self._found.graded}
             cells = {
                 score: self._cell(curve[:, k], None) for score, curve in curves.items() if not np.isnan(curve[:, k]).all()

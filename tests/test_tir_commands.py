@@ -124,7 +124,7 @@ def test_a_chat_endpoint_calls_python_as_a_tool(tmp_path: Path) -> None:
         async with server:
             await asyncio.to_thread(
                 ns, "eval", "--model=m", "--server_type=openai", f"--server_address={address}", "--output_dir=out",
-                "--benchmarks=arithmetic:0", "--max_samples=2", "++tools=python", cwd=tmp_path,
+                "--benchmarks=arithmetic:0", "--max_samples=2", "++tools=python", "++sandbox.preload=[]", cwd=tmp_path,
             )  # fmt: skip
         return made
 
@@ -170,7 +170,8 @@ def test_what_cannot_work_is_refused_before_anything_starts(
 def test_code_tags_alone_serve_a_chat_endpoint(tmp_path: Path) -> None:
     ns(
         "eval", "--model=tinymath", "--benchmarks=arithmetic:0", "--output_dir=out", "--max_samples=3",
-        "++code_execution=true", "++code_tags=openmath-instruct", "++prompt_config=openmath/tir", cwd=tmp_path,
+        "++code_execution=true", "++code_tags=openmath-instruct", "++prompt_config=openmath/tir", "++sandbox.preload=[]",
+        cwd=tmp_path,
     )  # fmt: skip
     lines = (tmp_path / "out/eval-results/arithmetic/output.jsonl").read_text().splitlines()
     rounds = [json.loads(line)["generation_meta"]["code"]["rounds"] for line in lines]
