@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from ns_eval.config import CodeExecutionConfig, TemplateConfig, build, load_yaml
+from ns_eval.config import CodeExecutionConfig, TemplateConfig
 from ns_eval.errors import UsageError
-from ns_eval.markup import CodeTags
+from ns_eval.markup import CodeTags, fields_of, template_of
 from ns_eval.records import Generation, Json
-from ns_eval.resources import conf_file, conf_names
+from ns_eval.resources import conf_names
 from ns_eval.sandbox import Sandbox, SandboxConfig
 from ns_eval.tools import Message, Settings, executions_allowed, native_rounds, rounds
 
@@ -20,8 +20,7 @@ MARKS = {"openmath": "openmath-instruct", "qwen": "qwen-instruct", "llama": "lla
 
 
 def tags(family: str) -> CodeTags:
-    path = conf_file("template", MARKS[family])
-    return CodeTags.of(build(TemplateConfig, load_yaml(path), str(path)), MARKS[family])
+    return CodeTags.of(template_of(MARKS[family]), MARKS[family])
 
 
 class Script:
@@ -235,7 +234,10 @@ def test_a_template_without_code_tags_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(conf_names("template")))
-def test_every_shipped_template_has_code_tags(name: str) -> None:
-    path = conf_file("template", name)
-    found = CodeTags.of(build(TemplateConfig, load_yaml(path), str(path)), name)
-    assert found.output_begin and found.output_end
+def test_a_shipped_template_has_all_code_tags_or_none(name: str) -> None:
+    fields = fields_of(template_of(name))
+    assert all(fields.values()) or not any(fields.values())
+
+
+def test_the_families_that_run_code_have_tags() -> None:
+    assert {name for name in conf_names("template") if any(fields_of(template_of(name)).values())} >= set(MARKS.values())
