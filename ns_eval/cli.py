@@ -56,6 +56,16 @@ COMMANDS = {
         spellings="summarize.results:RESULTS_SPELLINGS",
     ),
     "compare": Command("paired differences between runs", "summarize.compare:CompareConfig", "summarize.compare:main"),
+    "report": Command(
+        "one file about runs: tables, charts, findings, samples",
+        "summarize.pages.report:ReportConfig",
+        "summarize.pages.report:main",
+    ),
+    "dashboard": Command(
+        "look through runs in a browser",
+        "summarize.pages.dashboard:DashboardConfig",
+        "summarize.pages.dashboard:main",
+    ),
     "check_answer": Command(
         "say whether two answers are equal, and why", "judges.check_answer:CheckAnswerConfig", "judges.check_answer:main"
     ),

@@ -1,4 +1,4 @@
-"""A run as a pandas table, for notebooks. The only module of the summaries that imports pandas."""
+"""A run as a pandas table, for notebooks and for the pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from summarize.discover import discover
+from summarize.discover import Found, discover
 from summarize.results import load_scores
 
 if TYPE_CHECKING:
@@ -25,10 +25,8 @@ def load_run(path: Path | str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    found = discover(Path(path)).benchmarks
-    frames = [load_scores(item.folder).table.to_pandas().assign(benchmark=item.name) for item in found]
+    frames = [load_benchmark(item) for item in discover(Path(path)).benchmarks]
     merged: pd.DataFrame = pd.concat(frames, ignore_index=True)
-    merged.insert(0, "benchmark", merged.pop("benchmark"))
     return merged
 
 
@@ -37,3 +35,10 @@ def frame(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame({name: list(values) for name, values in columns.items()})
+
+
+def load_benchmark(found: Found) -> pd.DataFrame:
+    """The same of one benchmark."""
+    frame: pd.DataFrame = load_scores(found.folder).table.to_pandas()
+    frame.insert(0, "benchmark", found.name)
+    return frame

@@ -273,7 +273,9 @@ def _passes(found: Samples, score: str) -> PerQuestion:
     for size in np.unique(n[n > 0]):
         rows = np.flatnonzero(n == size)
         silent[rows, : size + 1] = none_of_k(size, size - unanswered[rows])
-        if score in found.graded:
+        if score in found.graded and size == 1:
+            passed[rows, 1] = right[rows]
+        elif score in found.graded:
             passed[rows, : size + 1] = [best_of_k(value[question == row], value[question == row]) for row in rows]
         else:
             passed[rows, : size + 1] = pass_at_k(size, right[rows].astype(np.int64))

@@ -95,13 +95,26 @@ RESULTS_SPELLINGS = Spellings(
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """One benchmark: where it lies, its small table and the samples made of it; `tables` is the whole, then its subsets."""
+
+    found: Found
+    scores: Scores
+    samples: Samples
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
-    """The tables of one results_dir, with the folder that each stands for, and those of its groups of benchmarks."""
+    """What is printed of one results_dir: its benchmarks, and the tables of groups of them."""
 
     results: Results
-    tables: tuple[Table, ...]
-    folders: tuple[Found, ...]
+    loaded: tuple[Loaded, ...]
     groups: tuple[Table, ...]
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return tuple(table for item in self.loaded for table in item.tables)
 
 
 def main(config: ResultsConfig) -> int:
@@ -150,17 +163,15 @@ def summaries(config: ResultsConfig) -> Iterator[Summary]:
     paths = [run for path in config.results_dirs for run in run_folders(Path(path))]
     for label, path in zip(labels := run_labels(paths), paths, strict=True):
         results = discover(path, config.benchmarks)
-        found: list[Table] = []
-        folders: list[Found] = []
+        loaded = []
         wholes: list[tuple[str, Table]] = []
         for item in results.benchmarks:
             scores = load_scores(item.folder)
             name = f"{label}: {item.name}" if len(labels) > 1 else item.name
-            made = tables(name, _samples(config, scores), scores.meta, options)
-            found += made
-            folders += [item] * len(made)
-            wholes.append((name, made[0]))
-        yield Summary(results, tuple(found), tuple(folders), tuple(grouped(wholes, config.level)))
+            found = _samples(config, scores)
+            loaded.append(Loaded(item, scores, found, tuple(tables(name, found, scores.meta, options))))
+            wholes.append((name, loaded[-1].tables[0]))
+        yield Summary(results, tuple(loaded), tuple(grouped(wholes, config.level)))
 
 
 def load_scores(folder: Path) -> Scores:
@@ -221,7 +232,7 @@ def _save(config: ResultsConfig, summaries: Sequence[Summary]) -> list[str]:
 
 
 def _require_coverage(summary: Summary, least: float) -> None:
-    for table, item in zip(summary.tables, summary.folders, strict=True):
+    for table, item in [(table, own.found) for own in summary.loaded for table in own.tables]:
         covered = table.coverage
         if covered.share >= least:
             continue

@@ -101,6 +101,11 @@ def tables(name: str, found: Samples, meta: Meta, options: Options) -> list[Tabl
     ]
 
 
+def part_table(name: str, found: Samples, meta: Meta, options: Options) -> Table:
+    """The table of some of a benchmark's questions: `found` holds these only."""
+    return _table(name, found, coverage(found, meta, whole=False), options)
+
+
 def _table(name: str, found: Samples, covered: Coverage, options: Options) -> Table:
     greedy, seeded = found.where(found.seed == GREEDY), found.where(found.seed != GREEDY)
     only_greedy = not len(seeded.question)

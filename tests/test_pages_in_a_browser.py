@@ -1,0 +1,214 @@
+"""In a real browser: every view of the dashboard and the report draw, filter, link and print; nothing runs or leaves."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from summarize.pages.report import ReportConfig, main
+from tests.browser import SIZES, Watched, chromium, needs_browser, picture
+from tests.page_runs import math_pair
+from tests.paths import REPO
+from tests.rubric_runs import source_000
+
+pytestmark = [needs_browser, pytest.mark.slow]
+_HACKED = "window.hacked"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    math_pair(folder / "math")
+    source_000(folder / "nine")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+def _served(folder: Path, log: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "ns_eval", "dashboard", str(folder), f"--port={port}"]
+    with log.open("w") as file:
+        server = subprocess.Popen(
+            command, cwd=REPO, env={**os.environ, "PYTHONPATH": str(REPO)}, stdout=file, stderr=file, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).read()
+                break
+            except OSError:
+                assert server.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/"
+        assert "Traceback" not in log.read_text(), log.read_text()
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def dashboard(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from _served(runs / "nine", tmp_path_factory.mktemp("log") / "log")
+
+
+@pytest.fixture(scope="module")
+def math_dashboard(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from _served(runs / "math", tmp_path_factory.mktemp("log") / "log")
+
+
+def view(watched: Watched, name: str) -> None:
+    watched.page.get_by_text(name, exact=True).first.click()
+
+
+@pytest.mark.parametrize("width", SIZES)
+def test_every_view_of_the_dashboard_draws(browser: Any, dashboard: str, width: int) -> None:
+    watched = Watched(browser, width)
+    page = watched.page
+    page.goto(dashboard)
+    page.get_by_text("2,160 of 2,160 samples, 240 questions").wait_for()
+    page.get_by_test_id("stDataFrame").first.wait_for()
+    page.get_by_text("Question p").first.wait_for()
+    picture(page, f"explorer-{width}")
+    view(watched, "Performance Scores")
+    page.locator("[data-testid=stVegaLiteChart] :is(canvas, svg)").nth(1).wait_for()
+    picture(page, f"scores-{width}")
+    view(watched, "Domain Analysis")
+    page.get_by_text("by task type").or_(
+        page.locator("[data-testid=stVegaLiteChart] :is(canvas, svg)").nth(1)
+    ).first.wait_for()
+    picture(page, f"domains-{width}")
+    view(watched, "Analysis & Insights")
+    page.get_by_text("has the highest overall score").wait_for()
+    page.get_by_text("cannot be told apart").first.wait_for()
+    picture(page, f"insights-{width}")
+    assert watched.errors == []
+    assert watched.outside == []
+    watched.close()
+
+
+def test_a_filter_changes_the_table_and_a_search_finds_its_question(browser: Any, math_dashboard: str) -> None:
+    watched = Watched(browser, 1280)
+    page = watched.page
+    page.goto(math_dashboard)
+    page.get_by_text("320 of 320 samples, 40 questions").wait_for()
+    page.get_by_label("Only").first.click()
+    page.get_by_role("option", name="truncated").click()
+    page.get_by_text(re.compile(r"^\d\d of 320 samples")).wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_label("Search in ids").fill("m21")
+    page.get_by_label("Search in ids").press("Enter")
+    page.get_by_text(re.compile(r"^[12] of 320 samples, 1 questions")).wait_for()
+    page.get_by_role("heading", name="Question m21").wait_for()
+    assert watched.errors == []
+    watched.close()
+
+
+@pytest.mark.parametrize("width", SIZES)
+def test_a_link_opens_its_question_and_hostile_text_stays_text(browser: Any, math_dashboard: str, width: int) -> None:
+    watched = Watched(browser, width)
+    page = watched.page
+    page.goto(f"{math_dashboard}?run=tuned-7b&question=m0")
+    page.get_by_role("heading", name="Question m0").wait_for()
+    page.get_by_text("<script>window.hacked=1").first.wait_for()
+    page.locator(".katex").first.wait_for()  # mathematics is typeset
+    assert page.evaluate(_HACKED) is None
+    assert page.locator("[data-testid=stMarkdown] img").count() == 0
+    assert page.locator("[data-testid=stMarkdown] a").count() == 0
+    assert page.locator("[data-testid=stMarkdown] b").count() == 0
+    picture(page, f"hostile-{width}")
+    page.get_by_text("as plain text").click()
+    page.locator("[data-testid=stCode]").first.wait_for()
+    assert "<img src=http://203.0.113.9/y" in page.locator("[data-testid=stCode]").all_inner_texts()[1]
+    assert page.evaluate(_HACKED) is None
+    assert watched.errors == []
+    assert watched.outside == []
+    watched.close()
+
+
+def test_a_run_that_is_deleted_while_it_is_shown_is_shown_as_gone(browser: Any, runs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shown"
+    shutil.copytree(runs / "math" / "base", folder)
+    serving = _served(folder, tmp_path / "log")
+    address = next(serving)
+    watched = Watched(browser, 1280)
+    watched.page.goto(address)
+    watched.page.get_by_text("160 of 160 samples").wait_for()
+    shutil.rmtree(folder)
+    watched.page.reload()
+    watched.page.get_by_text("is not there (any more)").wait_for()
+    watched.close()
+    next(serving, None)
+
+
+@pytest.mark.parametrize("width", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_draws_filters_and_has_no_serious_fault(
+    browser: Any, runs: Path, tmp_path: Path, width: int, scheme: str
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    output = tmp_path / "report.html"
+    main(ReportConfig([str(runs / "math"), str(runs / "nine")], output=str(output), samples=12))
+    watched = Watched(browser, width, color_scheme=scheme)
+    page = watched.page
+    page.goto(output.as_uri())
+    assert page.locator("figure .bar").count() >= 11
+    assert page.locator("figure .dot").count() > 20
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.locator("#filter-mark").select_option("disagreement")
+    assert re.fullmatch(r"\d+ of 12 questions", page.locator("#shown").inner_text())
+    assert page.locator("details.sample[data-marks]:visible").count() < 12
+    page.locator("details.sample[data-marks]:visible").first.locator("summary").click()
+    page.locator(".katex").first.wait_for()
+    page.locator("th.sorts").first.click()
+    page.goto(f"{output.as_uri()}#samples")
+    picture(page, f"report-{width}-{scheme}")
+    assert watched.errors == []
+    assert watched.outside == []
+    watched.close()
+    # The checker is a script of another, which the page's own policy keeps out.
+    checked = Watched(browser, width, color_scheme=scheme, bypass_csp=True)
+    checked.page.goto(output.as_uri())
+    for sample in checked.page.locator("details.sample").all()[:3]:
+        sample.locator("summary").first.click()
+    found = Axe().run(checked.page).response["violations"]
+    assert [own["id"] for own in found if own["impact"] in ("serious", "critical")] == []
+    checked.close()
+
+
+def test_hostile_text_in_the_report_stays_text(browser: Any, runs: Path, tmp_path: Path) -> None:
+    output = tmp_path / "report.html"
+    main(ReportConfig([str(runs / "math")], output=str(output), samples=40))
+    watched = Watched(browser, 1280)
+    page = watched.page
+    page.goto(f"{output.as_uri()}#b-math-pages-m0")
+    page.locator("details[open] .katex").first.wait_for()
+    assert "<script>window.hacked=1" in page.locator("details[open]").inner_text()
+    assert page.evaluate(_HACKED) is None
+    assert page.locator("details[open] :is(img, script, b, a)").count() == 0
+    page.emulate_media(media="print")
+    assert page.locator(".filters").is_visible() is False
+    assert watched.errors == []
+    assert watched.outside == []
+    watched.close()
