@@ -42,6 +42,13 @@ COMMANDS = {
         spellings="ns_eval.options:ASK_SPELLINGS",
         layers=_MODEL_LAYERS,
     ),
+    "check": Command(
+        "look for what is wrong with an evaluation before it starts",
+        "ns_eval.check_command:CheckConfig",
+        "ns_eval.check_command:check",
+        spellings="ns_eval.options:EVAL_SPELLINGS",
+        layers=_MODEL_LAYERS,
+    ),
     "prepare_data": Command("make benchmark files", "dataset_prepare.prepare:PrepareConfig", "dataset_prepare.prepare:main"),
     "convert": Command(
         "convert a checkpoint for a server, merge an adapter",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from ns_eval import generate_plan, generation, judge_plan, launch, manifest, models, plan, rundir
+from ns_eval.checks.login import quick
+from ns_eval.checks.record import gathered
 from ns_eval.cluster import clusters
 from ns_eval.cluster.clusters import ClusterConfig
 from ns_eval.config import ServerConfig, build
@@ -31,6 +35,8 @@ def evaluate(config: EvalConfig) -> int:
     if config.dry_run:
         print(plan.described(found, config) + (judge_plan.described(judged) if judged else ""))
         return 0
+    for wrong in asyncio.run(quick(config, found.runs)):
+        _say(f"{wrong.name}: {wrong.said}; {wrong.todo}")
     _prepare(config, found)
     if judged is not None:
         judge_plan.expect_all(judged, force=config.force)
@@ -53,15 +59,19 @@ def _run(config: AskConfig, cluster: ClusterConfig, jobs: list[JobSpec], found: 
     if config.detach:
         _say(f"{len(submitted)} job{'s' * (len(submitted) > 1)} started; `ns status {config.output_dir}` follows them")
         return False
-    outcome = "done"
+    outcome, started = "done", time.time()
     try:
         launch.wait(submitted)
     except BaseException as error:
         outcome = type(error).__name__
         raise
     finally:
+        asked = gathered(logs_dir(output_dir), started)
         for folder in {output_dir, *(variant.folder for variant in (found.variants.asked if found else ()))}:
-            manifest.end(folder, outcome)
+            manifest.end(folder, outcome, asked)
+    for name, facts in asked.items():
+        for note in facts.get("notes", ()):
+            _say(f"{name}: {note}")
     return True
 
 

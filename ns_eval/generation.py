@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from ns_eval import job_files, manifest, runs, servers
+from ns_eval.checks.record import recorded
 from ns_eval.client import Client
 from ns_eval.config import ServerConfig
 from ns_eval.files import write_text
@@ -185,6 +186,7 @@ async def connected(backend: Backend, opened: contextlib.AsyncExitStack, *, chat
         name: await opened.enter_async_context(Client(endpoint, alive=running.alive, on_limited=lambda _: places.slower()))
         for name, endpoint in {"": running.endpoint, **running.adapters}.items()
     }
+    await opened.enter_async_context(recorded(backend.server, backend.path, backend.log, running, clients))
     return Connection(clients, places, running)
 
 

@@ -25,7 +25,7 @@ _LIBRARIES = ("ns-eval", "math-verify", "sympy", "xllamacpp", "vllm", "sglang", 
 class Entry(msgspec.Struct, kw_only=True):
     """One command. Times are Unix seconds; `end` is missing while it runs, or where it was killed. `folders` is set where it
     asked several models: the run folder of each, and which it is. `sandbox` says for each job that ran model-written code
-    what stood between it and the machine.
+    what stood between it and the machine, `servers` what each job asked, and how.
     """
 
     command: str
@@ -39,6 +39,7 @@ class Entry(msgspec.Struct, kw_only=True):
     end: float | None = None
     outcome: str | None = None
     sandbox: Mapping[str, str] = {}
+    servers: Mapping[str, Json] = {}
 
 
 class Manifest(msgspec.Struct):
@@ -88,12 +89,13 @@ def begin(
         manifest.commands.append(entry)
 
 
-def end(output_dir: Path, outcome: str) -> None:
-    """Records how the last command ended."""
+def end(output_dir: Path, outcome: str, servers: Mapping[str, Json] | None = None) -> None:
+    """Records how the last command ended, and what servers it asked."""
     with _changing(output_dir) as manifest:
         if manifest.commands:
             manifest.commands[-1].end = time.time()
             manifest.commands[-1].outcome = outcome
+            manifest.commands[-1].servers = servers or {}
 
 
 def walls(output_dir: Path, job: str, line: str) -> None:

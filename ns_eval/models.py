@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ns_eval.arguments import Override
+from ns_eval.checkpoints.checkpoint import MANIFEST
+from ns_eval.checkpoints.tensor_files import json_object
 from ns_eval.compose import flatten
 from ns_eval.config import ModelConfig, ServerConfig, build, load_yaml, refuse_unknown
 from ns_eval.errors import UsageError, suggest
@@ -111,6 +113,17 @@ def identity(model: str) -> str:
         for weight in sorted(path.glob(f"*.{suffix}")):
             digest.update(f"{weight.name} {weight.stat().st_size}".encode())
     return f"{path.name} {digest.hexdigest()[:16]}"
+
+
+def origin(path: str) -> str:
+    """What a model was made of, by its identity: a conversion of it, on whatever engine, should compute the same."""
+    given = Path(path)
+    record = given / MANIFEST if given.is_dir() else given.with_name(f"{given.name}.{MANIFEST}")
+    if not record.is_file():
+        return identity(path)
+    source = json_object(record).get("source") or {}
+    adapter = (source.get("adapter") or {}).get("sha256")
+    return str(source.get("identity") or identity(path)) + (f" + {adapter}" if adapter else "")
 
 
 def check_weights(model: str, server_type: str) -> None:

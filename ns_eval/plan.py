@@ -55,7 +55,7 @@ def evaluation(config: EvalConfig, *, num_jobs: int) -> Plan:
     model = models.weights(config.model)
     asked = resolve(config.benchmarks, starting_seed=config.starting_seed, add_greedy=config.add_greedy)
     who = models_asked(config, model, output_dir)
-    first = [_run(config, item, who.asked[0]) for item in asked]
+    first = [run_of(config, item, who.asked[0]) for item in asked]
     found = tuple(of_variant(run, variant) for variant in who.asked for run in first)
     return Plan(output_dir, model, who, found, deal(found, num_jobs))
 
@@ -151,7 +151,12 @@ def deal(found: Sequence[BenchmarkRun], num_jobs: int) -> tuple[tuple[BenchmarkR
     return tuple(tuple(by_folder[key].with_seeds(seeds) for key, seeds in share.items()) for share in shares if share)
 
 
-def _run(config: EvalConfig, asked: Asked, variant: Variant) -> BenchmarkRun:
+def run_of(config: EvalConfig, asked: Asked, variant: Variant) -> BenchmarkRun:
+    """One benchmark as one model is asked it.
+
+    Raises:
+        UsageError, DataError: questions, prompt, judge or a sampling field that cannot be had.
+    """
     benchmark = asked.benchmark
     split = config.split or benchmark.split
     questions.require_runnable(benchmark)

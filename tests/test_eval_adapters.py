@@ -57,6 +57,10 @@ def test_a_server_that_serves_adapters_answers_for_all_of_them_and_is_started_on
     record = json.loads((tmp_path / "out/run.json").read_text())["commands"][0]
     assert list(record["folders"]) == list(runs)
     assert len(set(record["folders"].values())) == 3
+    asked = record["servers"]["generate"]
+    assert asked["argv"][:2] == ["vllm", "serve"] and asked["adapters"] == {"one": "not told", "two": "not told"}
+    assert [asked["client"][name]["answers"] for name in ("base", "one", "two")] == [10, 10, 10]
+    assert json.loads((tmp_path / "out/tinymath+one/run.json").read_text())["commands"][0]["servers"] == record["servers"]
     ns(*words, *SMALL, cwd=tmp_path, env=env)
     assert len((tmp_path / "starts").read_text().splitlines()) == 1, "a finished run starts no server"
     assert "tinymath+one: arithmetic" in ns("status", "out", cwd=tmp_path).stdout

@@ -36,9 +36,11 @@ LAYERS = [
     {"catalogue", "conversion", "engines", "status", "watching"},
     {"variants"},
     {"launch", "plan", "servers", "show"},
+    {"checks"},
     {"generate_plan", "generation", "job_commands", "server_commands"},
     {"judge_plan"},
     {"commands"},
+    {"check_command"},
     {"cli"},
     {"__init__", "__main__"},
 ]
