@@ -56,14 +56,30 @@ class SampleJudge(Protocol):
 @dataclass(slots=True)
 class Tally:
     """What judging saved and what it could not do; written to judging.json. `calls` counts those that were made,
-    `requests` what was sent for them: parts, repeats and second asks included."""
+    `requests` what was sent for them: parts, repeats and second asks included; `source` is the folder that was judged."""
 
+    judge: str
+    source: str
     samples: int = 0
     calls: int = 0
     requests: int = 0
     shared: int = 0
     without_a_call: Counter[str] = field(default_factory=Counter)
     status: Counter[str] = field(default_factory=Counter)
+    said: str = ""
+
+    def told(self) -> str:
+        """The saving in one sentence."""
+        spared = self.samples - self.calls
+        share = f" ({spared / self.samples:.0%} spared)" if self.samples else ""
+        reasons = [f"{self.shared} share another's"] if self.shared else []
+        reasons += [f"{count} {reason.replace('_', ' ')}" for reason, count in self.without_a_call.most_common()]
+        again = self.requests - self.calls
+        return (
+            f"{self.samples} samples took {self.calls} call{'s' * (self.calls != 1)}{share}"
+            + (f": {', '.join(reasons)}" if reasons else "")
+            + (f"; {again} requests more for second orders, repeats and what could not be read" if again > 0 else "")
+        )
 
 
 def main(**arguments: Json) -> None:
@@ -111,7 +127,7 @@ class _Judging:
     """One folder judged sample by sample."""
 
     def __init__(self, judging: Judging, share: JudgingShare, judge: Any, outputs: Outputs) -> None:
-        self._folder = judging.folder
+        self._folder, self._source = judging.folder, judging.source
         self._share = share
         self._outputs = outputs
         # Any: a user's own judge is checked by nobody before it is called.
@@ -160,6 +176,8 @@ class _Judging:
         """The judged files, and judging.json."""
         replies = {name: reply for name, reply in stored_replies(self._calls).items() if name in self._asks}
         tally = Tally(
+            judge=self._judge.name,
+            source=str(self._source),
             calls=len({ask.key for ask in self._asks.values()}),
             requests=sum(int(reply.meta.get("asks", 1)) for reply in replies.values()),
         )
@@ -171,7 +189,8 @@ class _Judging:
                     _count(tally, verdict, call)
                     target.write(dumps(_with_verdict(row, verdict, row_columns(self._judge, verdict, call))))
             (self._folder / f"{path.name}.done").touch()
-        rundir.expect_derived(self._outputs.paths[0].parent, self._folder)
+        tally.said = tally.told()
+        rundir.expect_derived(self._source, self._folder)
         write_text(self._folder / "judging.json", msgspec.json.format(msgspec.json.encode(tally), indent=2).decode() + "\n")
 
     def _decided(self, sample: Sample, replies: Mapping[str, Generation], paid: set[str]) -> tuple[Verdict, Call | None]:

@@ -30,11 +30,19 @@ from ns_eval.records import Generation, Json, Question, Sample, dumps, loads
 class Tally:
     """What was chosen by whom; written to judging.json."""
 
+    judge: str
+    source: str
     questions: int = 0
     samples: int = 0
     calls: int = 0
     requests: int = 0
     sources: Counter[str] = field(default_factory=Counter)
+    said: str = ""
+
+    def told(self) -> str:
+        """What was done, in one sentence."""
+        how = ", ".join(f"{count} {source.replace('_', ' ')}" for source, count in self.sources.most_common())
+        return f"{self.samples} samples of {self.questions} questions took {self.calls} calls; chosen by: {how}"
 
 
 class Selecting:
@@ -77,7 +85,7 @@ class Selecting:
     def write(self) -> None:
         """The chosen rows in the order of the questions, and judging.json."""
         replies = stored_replies(self._calls)
-        tally = Tally(calls=len(self._wanted))
+        tally = Tally(self._selector.name, str(self._source), calls=len(self._wanted))
         with replacing(self._folder / rundir.output_name(None)) as target:
             for group in self._groups:
                 choice, reply = self._chosen(group, replies)
@@ -88,6 +96,7 @@ class Selecting:
                 columns = self._selector.columns(group, choice, reply, self._share.backend.model)
                 target.write(dumps({**self._row(choice.sample), **columns, "seed": None}))
         (self._folder / f"{rundir.output_name(None)}.done").touch()
+        tally.said = tally.told()
         rundir.expect_derived(self._source, self._folder)
         write_text(self._folder / "judging.json", msgspec.json.format(msgspec.json.encode(tally), indent=2).decode() + "\n")
 

@@ -49,6 +49,8 @@ def evaluate(config: EvalConfig) -> int:
     jobs = _jobs(config, found)
     if not _run(config, cluster, _with_judging(judged, found, jobs) if judged else jobs, found):
         return 0
+    for item in judged.judgings if judged else ():
+        _say(f"{item.folder.name}: {judge_plan.saving(item.folder)}")
     return _summarize(config, found)
 
 
@@ -104,7 +106,7 @@ def _judge(config: GenerateConfig) -> int:
     manifest.begin(asked.folder, dataclasses.asdict(config), {}, models.identity(models.weights(config.model)))
     _say(f"{config.model} on {config.server_type} judges {seeds}")
     if _run(config, cluster, [_judge_job(config, "judge", asked.folder, [asked])]):
-        _say((asked.folder / "judging.json").read_text())
+        _say(judge_plan.saving(asked.folder))
     return 0
 
 

@@ -19,7 +19,7 @@ from ns_eval.generation import Backend
 from ns_eval.grading import build_judge
 from ns_eval.options import ASK_SPELLINGS, EvalConfig, GenerateConfig
 from ns_eval.plan import Plan
-from ns_eval.records import Json, Sampling
+from ns_eval.records import Json, Sampling, loads
 from ns_eval.resources import conf_file, conf_names
 from ns_eval.rundir import Expected
 
@@ -186,6 +186,11 @@ def expect_all(found: Chained, *, force: bool) -> None:
     """`expect_calls` of every folder of a chain."""
     for asked in found.judgings:
         expect_calls(asked, found.command, force=force)
+
+
+def saving(folder: Path) -> str:
+    """What judging a folder took and what it was spared, in one sentence."""
+    return str(loads((folder / "judging.json").read_bytes())["said"])
 
 
 def described(found: Chained) -> str:

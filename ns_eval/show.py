@@ -16,7 +16,7 @@ from ns_eval.catalogue.schema import CategoryConfig
 from ns_eval.config import load_yaml, positional
 from ns_eval.errors import UsageError, suggest
 from ns_eval.questions import data_dir, readiness
-from ns_eval.resources import conf_names
+from ns_eval.resources import conf_names, locate
 
 # Group -> what a user calls several of it.
 _REGULAR = ("benchmark", "model", "preset", "metric", "judge", "rubric", "server", "prompt", "template")
@@ -34,35 +34,52 @@ class ShowConfig:
         ns show metrics --category=safety_alignment
         ns show benchmark aime24         # one of them, whole
         ns show categories --json
+        ns show disagreements out        # what a model judge and the checker, or a person, do not agree on
     """
 
     what: str = positional("")
     """benchmarks, models, categories, presets, metrics, judges, rubrics, servers, prompts or templates."""
     name: str = positional("")
-    """One of them, by any of its names: its YAML is printed."""
+    """One of them, by any of its names: its YAML is printed. Of disagreements: the run folder."""
     category: str | None = None
     """Only the models, benchmarks or metrics of this category."""
     ready: bool = False
     """Only what can be run: benchmarks that are prepared or can be fetched, models that an engine serves."""
     data_dir: str | None = None
     """Where prepared benchmarks lie. Default: NS_DATA_DIR, NEMO_SKILLS_DATA_DIR, else ~/.cache/ns-eval/data."""
+    labels: str | None = None
+    """Of disagreements: human labels, JSON lines of id, seed and label, which then count before the checker."""
+    most: int = 20
+    """Of disagreements: how many of each benchmark."""
     json: bool = False
     """Print JSON."""
 
 
 def main(config: ShowConfig) -> int:
+    if config.what == "disagreements":
+        return _disagreements(config)
     if not config.what:
-        print("\n".join(f"ns show {several}" for several in _GROUPS.values()))
+        print("\n".join(f"ns show {several}" for several in [*_GROUPS.values(), "disagreements OUT"]))
         return 0
     group = next((one for one, several in _GROUPS.items() if config.what in (one, several)), None)
     if group is None:
-        raise UsageError(f"`ns show {config.what}`: {suggest(config.what, _GROUPS.values())}", hint="ns show")
+        raise UsageError(
+            f"`ns show {config.what}`: {suggest(config.what, [*_GROUPS.values(), 'disagreements'])}", hint="ns show"
+        )
     if config.name:
         path = _file(group, config.name)
         print(json.dumps(load_yaml(path), indent=2) if config.json else path.read_text().rstrip())
         return 0
     found = _LISTS.get(group, _plain(group))(config)
     print(json.dumps(found, indent=2) if config.json else _table(found))
+    return 0
+
+
+def _disagreements(config: ShowConfig) -> int:
+    if not config.name:
+        raise UsageError("of which run?", hint="ns show disagreements OUT")
+    labels = Path(config.labels) if config.labels else None
+    print(locate("summarize.trust:show_disagreements")(Path(config.name), labels, config.most))
     return 0
 
 

@@ -78,10 +78,10 @@ def _is_benchmark(path: Path) -> bool:
 
 
 def _below(base: Path, run: Path | None) -> list[Found]:
-    """Benchmarks one or two levels down; folders of logs and those set aside by --rerun_done hold none."""
+    """Benchmarks one or two levels down; folders of logs, of judges' calls and those set aside hold none."""
     found = []
     for path in sorted([*base.glob("*/"), *base.glob("*/*/")]):
-        if any("-logs" in part for part in path.relative_to(base).parts):
+        if any("-logs" in part or part == "judge-calls" for part in path.relative_to(base).parts):
             continue
         if _is_benchmark(path):
             found.append(Found(path.relative_to(base).as_posix(), path, run or base))

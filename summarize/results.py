@@ -62,6 +62,8 @@ class ResultsConfig:
     """Only the first N questions of each benchmark; -1: all."""
     max_seq_len: int | None = None
     """Count every answer of more tokens as wrong."""
+    labels: str | None = None
+    """Human labels of judged samples, JSON lines of id, seed and label: the judge is compared with them."""
     plot: str | None = None
     """Draw pass@k, majority@k, length and truncation into this file: .png, .svg or .html."""
     save_metrics_path: str | None = None
@@ -129,6 +131,11 @@ def main(config: ResultsConfig) -> int:
     saved = _save(config, found)
     if config.format != "json":
         print(_rendered(config, printed), end="")
+    if config.format == "text":
+        from summarize.trust import reports
+
+        every = [(item.tables[0].name, item.found.folder) for summary in found for item in summary.loaded]
+        print(reports(every, Path(config.labels) if config.labels else None), end="")
     if config.plot is not None:
         from summarize.plots import draw
 

@@ -31,11 +31,18 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def chained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder: four questions, two seeds, a judge on a server of its own, all by one command, given twice."""
+    """A run folder: sixteen questions, two seeds, a judge on a server of its own, all by one command, given twice."""
     folder = tmp_path_factory.mktemp("chained")
-    with simulated("--fixed-latency-ms", "1") as solver, simulated("--fixed-latency-ms", "1", "--text", VERDICT) as judge:
-        argv = [MODEL, f"--server_address={solver.url}/v1", "--model=sim", "--benchmarks=arithmetic:2", "--max_samples=4"]
-        argv += ["--judge=math", "++judge.model=sim", f"++judge.server_address={judge.url}/v1", "--output_dir=out"]
+    quick = ("--fixed-latency-ms", "1", "--model")
+    with simulated(*quick, "my-qwen3") as solver, simulated(*quick, "my-qwen2.5", "--text", VERDICT) as judge:
+        argv = [MODEL, f"--server_address={solver.url}/v1", "--benchmarks=arithmetic:2", "--max_samples=16"]
+        argv += [
+            "--model=my-qwen3",
+            "--judge=math",
+            "++judge.model=my-qwen2.5",
+            f"++judge.server_address={judge.url}/v1",
+            "--output_dir=out",
+        ]
         first = ns("eval", *argv, "++judge.audit=0", cwd=folder)
         asked = judge.stats()["answered"]
         again = ns("eval", *argv, "++judge.audit=0", cwd=folder)
@@ -54,7 +61,7 @@ def test_the_answers_of_an_evaluation_are_judged_without_a_second_command(chaine
         assert [row["id"] for row in found] == [
             row["id"] for row in rows(chained / "out" / "eval-results" / "arithmetic" / f"output-rs{seed}.jsonl")
         ]
-        assert all(row["judge_correct"] is True and row["judging"]["judge"]["model"] == "sim" for row in found)
+        assert all(row["judge_correct"] is True and row["judging"]["judge"]["model"] == "my-qwen2.5" for row in found)
     states = json.loads((chained / "out" / "jobs.json").read_text())["jobs"]
     assert {job["name"]: job["after"] for job in states} == {"generate": [], "judge": ["generate"]}
 
@@ -65,6 +72,36 @@ def test_the_table_of_a_judged_run_has_the_guides_seven_columns(chained: Path) -
     assert printed[1].rstrip() == header
     assert printed[0] == " arithmetic-all ".center(len(header), "-")
     assert [line.split(" |")[0].strip() for line in printed[2:5]] == ["majority@2", "pass@2", "pass@1[2]"]
+
+
+def test_how_far_the_judge_can_be_trusted_stands_below_the_table(chained: Path) -> None:
+    """Every verdict is Yes, and the judge is the model itself: both are flagged; what was spared is one sentence."""
+    out = chained / "out"
+    printed = (chained / "printed.txt").read_text()
+    found = [row for seed in (0, 1) for row in rows(out / "eval-results-judged" / "arithmetic" / f"output-rs{seed}.jsonl")]
+    asked = [row for row in found if row["judging"]["judge"]["source"] == "model"]
+    agreed = sum(row["symbolic_correct"] is True for row in asked)
+    assert f"judged by the model: {len(asked)} of {len(found)} samples" in printed
+    assert f"against the symbolic verdict: agreement {100 * agreed / len(asked):.2f}% ({agreed} of {len(asked)})" in printed
+    assert f"! the judge always gave the same verdict (1) on {len(asked)} samples" in printed
+    assert "! judge my-qwen2.5 and model my-qwen3 are of one family (qwen): it may prefer its own" in printed
+    said = json.loads((out / "eval-results-judged" / "arithmetic" / "judging.json").read_text())["said"]
+    assert said.startswith(f"{len(found)} samples took ")
+
+    labels = chained / "labels.jsonl"
+    labels.write_text("".join(json.dumps({"id": row["id"], "seed": row["seed"], "label": "no"}) + "\n" for row in found))
+    told = ns("summarize_results", "out", f"--labels={labels}", cwd=chained)
+    assert f"against human labels: agreement 0.00% (0 of {len(asked)})" in told.stdout
+    shown = ns("show", "disagreements", "out", f"--labels={labels}", "--most=1", cwd=chained)
+    assert "judge 1, label 0" in shown.stdout and f"... and {len(asked) - 1} more" in shown.stdout
+
+
+def test_labels_of_other_samples_and_labels_of_nothing_are_refused(chained: Path) -> None:
+    (chained / "other.jsonl").write_text('{"id": "nobody", "label": "yes"}\n')
+    told = ns("summarize_results", "out", "--labels=other.jsonl", cwd=chained, code=3)
+    assert "none of the 1 labels belongs to a judged sample: the first is of question `nobody`" in told.stderr
+    told = ns("summarize_results", "out/eval-results/arithmetic", "--labels=other.jsonl", cwd=chained, code=2)
+    assert "no benchmark here was judged by a model" in told.stderr
 
 
 def test_judge_and_generation_share_a_job_where_they_are_told_to(tmp_path: Path) -> None:
