@@ -22,12 +22,14 @@ SCRIPT = REPO / "tests" / "peers" / "attacks.py"
 SECRET = "tell-nobody-7f3a"
 ORDINARY = 23456
 _IS_ROOT = os.geteuid() == 0
+IMAGE = os.environ.get("NS_TEST_IMAGE", "")
 WAYS = {
     "as we are": "namespaces",
     "as an ordinary user": "namespaces",
     "without namespaces": "landlock",
     "as an ordinary user without namespaces": "landlock",
     "as an ordinary user in bubblewrap": "bwrap",
+    "in a container of podman": "podman",
 }
 # Not by raising, but by being ended: what must be said of each.
 ENDED = {
@@ -65,8 +67,10 @@ def attacked(way: str) -> Mapping[str, Any]:
     walls = WAYS[way]
     if walls == "bwrap" and shutil.which("bwrap") is None:
         pytest.skip("bubblewrap is not installed")
+    if walls == "podman" and not IMAGE:
+        pytest.skip("NS_TEST_IMAGE names no image that is here")
     done = subprocess.run(
-        [interpreter, str(SCRIPT), walls],
+        [interpreter, str(SCRIPT), walls, *([IMAGE] if walls == "podman" else [])],
         env={**os.environ, "NS_TEST_SECRET": SECRET, "HOME": "/"},
         cwd="/",
         capture_output=True,

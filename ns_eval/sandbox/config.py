@@ -16,11 +16,14 @@ class SandboxConfig:
     token_env: str = ""
     """The environment variable that holds its token."""
     walls: str = "auto"
-    """auto takes the best that this machine allows: namespaces, bwrap, landlock; a name insists on that one."""
+    """auto takes the best that this machine allows: namespaces, bwrap, landlock; a name insists on that one.
+    docker, podman and apptainer put all sessions into a container of `image`."""
+    image: str = ""
+    """The image for docker, podman or apptainer, which must be there already; it needs Python 3.11 or newer."""
     allow_unsafe: bool = False
     """Run model-written code even where no wall stands. Your files and network are then open to it."""
     python: str = ""
-    """The interpreter whose packages the code may import. Default: the one that runs ns."""
+    """The interpreter whose packages the code may import. Default: the one that runs ns; in an image, python3."""
     preload: list[str] = field(default_factory=lambda: ["numpy", "sympy"])
     """Modules that sessions find loaded already; those that are not installed are left out."""
     timeout_s: float = 10.0

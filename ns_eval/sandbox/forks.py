@@ -14,11 +14,12 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ns_eval.errors import NsError
-from ns_eval.sandbox import wire
+from ns_eval.sandbox import containers, wire
 from ns_eval.sandbox.config import SandboxConfig
+from ns_eval.sandbox.containers import TOOLS
 from ns_eval.sandbox.processes import Handle, Usage, end_descendants, usage
 from ns_eval.sandbox.root import readable
 
@@ -28,7 +29,7 @@ _PACKAGE = str(Path(__file__).resolve().parents[2])
 # Run with -P -s, so that neither the working directory nor a user's packages are importable.
 _PROGRAM = (
     "import sys; sys.path.insert(0, sys.argv[1]); from ns_eval.sandbox import zygote; sys.path.pop(0);"
-    " zygote.main(int(sys.argv[2]), sys.argv[3])"
+    " zygote.main(sys.argv[2], sys.argv[3])"
 )
 # What bubblewrap needs to build the same root; only where own namespaces are refused and it has the right to make them.
 _BWRAP = ("bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
@@ -176,28 +177,19 @@ class Zygote:
             self._scratch = tempfile.TemporaryDirectory(prefix="ns-sandbox-", ignore_cleanup_errors=True)
             if os.geteuid() == 0:
                 Path(self._scratch.name).chmod(0o1733)  # sessions may belong to another user
-        ours, theirs = wire.pair()
-        ours.setblocking(False)
+        ours: socket.socket | None = None
         with tempfile.TemporaryFile() as log:
-            self._process = subprocess.Popen(
-                self._command(theirs.fileno()),
-                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **dict.fromkeys(_ONE_THREAD, "1"), **_REPEATABLE},
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-            )
-            theirs.close()
             try:
                 async with asyncio.timeout(_START_S):
+                    ours = await self._started(log)
                     message, _ = await _receive(ours)
             except (EOFError, TimeoutError) as error:
                 log.seek(0)
                 said = log.read().decode(errors="replace").strip().splitlines()
                 message = {"fail": said[-1] if said else str(error) or f"no answer within {_START_S:.0f} s"}
-        if "fail" in message:
-            ours.close()
+        if "fail" in message or ours is None:
+            if ours is not None:
+                ours.close()
             await self.close()
             raise SandboxError(f"sandbox ({self._mode}): {message['fail']}")
         if message["missing"]:
@@ -205,10 +197,41 @@ class Zygote:
         self._channel = ours
         return ours
 
-    def _command(self, descriptor: int) -> list[str]:
+    async def _started(self, log: IO[bytes]) -> socket.socket:
+        """Our end of the channel to a zygote that is being started. EOFError where its container ends at once."""
+        if self._mode not in TOOLS:
+            ours, theirs = wire.pair()
+            with theirs:
+                self._process = self._run(self._command(str(theirs.fileno())), _INSIDE, log, theirs.fileno())
+        else:
+            assert self._scratch is not None
+            path = f"{self._scratch.name}/zygote"
+            with wire.listener(path) as waiting:
+                waiting.setblocking(False)
+                self._process = self._run(self._command(path), containers.environment(), log)
+                ours = await self._taken_up(waiting)
+            Path(path).unlink()
+        ours.setblocking(False)
+        return ours
+
+    async def _taken_up(self, waiting: socket.socket) -> socket.socket:
+        accepting = asyncio.ensure_future(asyncio.get_running_loop().sock_accept(waiting))
+        try:
+            while not (await asyncio.wait([accepting], timeout=_LOOK_S))[0]:
+                code = self._process.poll() if self._process is not None else None
+                if code is not None:
+                    raise EOFError(f"{self._mode} ended with {code}")
+            return accepting.result()[0]
+        finally:
+            accepting.cancel()
+
+    def _run(self, words: list[str], env: dict[str, str], log: IO[bytes], *handed: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(words, env=env, pass_fds=handed, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
+
+    def _command(self, channel: str) -> list[str]:
         config = self._config
         settings = {
-            "mode": self._mode,
+            "mode": "landlock" if self._mode in TOOLS else self._mode,
             "preload": self._preload,
             "memory_bytes": config.memory_mb << 20,
             "tmp_bytes": config.tmp_mb << 20,
@@ -217,8 +240,11 @@ class Zygote:
             "processes": config.processes,
             "open_files": config.open_files,
         }
-        interpreter = config.python or sys.executable
-        program = [interpreter, "-P", "-s", "-c", _PROGRAM, _PACKAGE, str(descriptor), json.dumps(settings)]
+        interpreter = config.python or ("python3" if self._mode in TOOLS else sys.executable)
+        program = [interpreter, "-P", "-s", "-c", _PROGRAM, _PACKAGE, channel, json.dumps(settings)]
+        if self._mode in TOOLS:
+            assert self._scratch is not None
+            return containers.command(self._mode, config.image, program, _INSIDE, self._scratch.name, f"{_PACKAGE}/ns_eval")
         if self._mode != "bwrap":
             return program
         assert self._scratch is not None
@@ -232,6 +258,8 @@ class Zygote:
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 # The order of a set of strings must not differ from run to run.
 _REPEATABLE = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
+_INSIDE = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", **dict.fromkeys(_ONE_THREAD, "1"), **_REPEATABLE}
+_LOOK_S = 0.1
 _LIMITS_HINT = "`ulimit -u` and `sysctl user.max_user_namespaces` bound the number of sessions"
 
 

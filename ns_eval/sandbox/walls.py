@@ -15,9 +15,11 @@ from ns_eval.errors import UsageError, suggest
 from ns_eval.sandbox import kernel, landlock
 from ns_eval.sandbox.calls import Call, Cost
 from ns_eval.sandbox.config import SandboxConfig
+from ns_eval.sandbox.containers import TOOLS
 from ns_eval.sandbox.forks import SandboxError, Zygote
 
 MODES = ("namespaces", "bwrap", "landlock")
+_NAMED = ("auto", *MODES, *TOOLS)
 _NAMES = {
     "namespaces": "own user, mount, pid, net, ipc and uts namespaces, read-only root",
     "bwrap": "bubblewrap around all sessions",
@@ -58,8 +60,12 @@ async def raise_walls(config: SandboxConfig) -> tuple[str, Zygote, str]:
     Raises:
         SandboxError: no wall stands and `allow_unsafe` is not set; with the reason of each.
     """
-    if config.walls not in ("auto", *MODES):
-        raise UsageError(f"sandbox.walls: unknown `{config.walls}`, {suggest(config.walls, ('auto', *MODES))}")
+    if config.walls not in _NAMED:
+        raise UsageError(f"sandbox.walls: unknown `{config.walls}`, {suggest(config.walls, _NAMED)}")
+    if config.walls in TOOLS and not config.image:
+        raise UsageError(
+            f"sandbox.walls={config.walls} needs an image", hint="++sandbox.image=python:3.12-slim, pulled before"
+        )
     refused: list[str] = []
     for mode in MODES if config.walls == "auto" else (config.walls,):
         found = await _raised(config, mode)
@@ -101,7 +107,9 @@ def _impossible(mode: str) -> str | None:
         return "bubblewrap is not installed"
     if mode == "bwrap" and os.geteuid() == 0:
         return "started by root it is no wall"  # user 65534 inside is user 0 outside
-    if mode in ("bwrap", "landlock") and landlock.abi() == 0:
+    if mode in TOOLS and shutil.which(mode) is None:
+        return f"{mode} is not installed"
+    if mode != "namespaces" and landlock.abi() == 0:
         return f"Linux {os.uname().release} has no Landlock, so sessions could not be kept apart"
     return None
 
@@ -110,7 +118,7 @@ def _line(config: SandboxConfig, mode: str) -> str:
     if mode == "none":
         return _NAMES[mode]
     version = landlock.abi()
-    parts = [_NAMES[mode], "seccomp"]
+    parts = [_NAMES.get(mode, f"{mode} container of {config.image} around all sessions"), "seccomp"]
     if version:
         parts.append(f"Landlock {version}")
     parts.append(f"{config.memory_mb} MB and {config.processes} processes a session")

@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 MOST_BYTES = 65536
@@ -25,6 +26,23 @@ def pair() -> tuple[socket.socket, socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     return ours, theirs
+
+
+def listener(path: str) -> socket.socket:
+    """Where one such channel can be taken up by path, from inside a container."""
+    waiting = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    waiting.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    waiting.bind(path)
+    Path(path).chmod(0o666)  # whoever is inside is another user
+    waiting.listen(1)
+    return waiting
+
+
+def connected(path: str) -> socket.socket:
+    """The other end of a `listener`."""
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel.connect(path)
+    return channel
 
 
 def send(channel: socket.socket, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:

@@ -35,9 +35,10 @@ _AVALANCHE = 16
 Settings = dict[str, Any]  # Any: JSON from the host
 
 
-def main(descriptor: int, settings_json: str) -> None:
-    """Walls itself in, then forks a session for every message. Ends when the host closes the channel."""
-    host = socket.socket(fileno=descriptor)
+def main(channel: str, settings_json: str) -> None:
+    """Walls itself in, then forks a session for every message. Ends when the host closes the channel: a descriptor's number,
+    or the path of a socket."""
+    host = wire.connected(channel) if channel.startswith("/") else socket.socket(fileno=int(channel))
     settings: Settings = json.loads(settings_json)
     try:
         if settings["mode"] == "namespaces":

@@ -63,8 +63,9 @@ FILES = {
     ),
     "core_pattern": "attempt('core', lambda: open('/proc/sys/kernel/core_pattern', 'w').write('|/bin/x'))",
     "set-user-id programs": (
-        "done = subprocess.run(['/usr/bin/su', '-c', 'id'], stdin=subprocess.DEVNULL, capture_output=True, text=True)\n"
-        "print('ESCAPED' if 'uid=0' in done.stdout else 'refused')"
+        "try: said = subprocess.run(['/usr/bin/su', '-c', 'id'], stdin=subprocess.DEVNULL, capture_output=True).stdout\n"
+        "except FileNotFoundError: said = b'no such program'\n"
+        "print('ESCAPED' if b'uid=0' in said else 'refused')"
     ),
 }
 SECRETS = {
@@ -195,7 +196,15 @@ DISK = {
 ATTACKS = FILES | SECRETS | NETWORK | KERNEL | SIGNALS | BOMBS | DISK
 MARK = "31337.25"
 # They end by another limit than time, which a loaded machine must not beat to it.
-SLOW = {"memory bomb", "memory bomb of children", "endless output", "endless errors", "many files", "fork bomb"}
+SLOW = {
+    "one endless file",
+    "memory bomb",
+    "memory bomb of children",
+    "endless output",
+    "endless errors",
+    "many files",
+    "fork bomb",
+}
 
 
 async def _attack(sandbox: Sandbox, name: str, values: Mapping[str, object]) -> Execution:
@@ -208,7 +217,7 @@ async def _attack(sandbox: Sandbox, name: str, values: Mapping[str, object]) -> 
     return execution
 
 
-async def main(walls: str) -> dict[str, object]:
+async def main(walls: str, image: str = "") -> dict[str, object]:
     """Every attack in a session of its own; then whether the sandbox still works, and what is left of them."""
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as tcp:
         Path(folder).chmod(0o777)
@@ -228,7 +237,7 @@ async def main(walls: str) -> dict[str, object]:
             "HOSTPID": os.getpid(), "PORT": tcp.getsockname()[1], "UDP": udp.getsockname()[1],
             "ABSTRACT": f"\0attacks-{os.getpid()}", "UNIXPATH": f"{folder}/socket", "MARK": MARK,
         }  # fmt: skip
-        config = SandboxConfig(walls=walls, memory_mb=512, preload=[], tmp_mb=32, parallel=8)
+        config = SandboxConfig(walls=walls, image=image, memory_mb=512, preload=[], tmp_mb=32, parallel=8)
         async with Sandbox(config) as sandbox:
             names = [name for name in ATTACKS if name not in DISK or walls == "namespaces"]
             done = await asyncio.gather(*(_attack(sandbox, name, values) for name in names))
@@ -250,4 +259,4 @@ async def main(walls: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(main(sys.argv[1]))))
+    print(json.dumps(asyncio.run(main(*sys.argv[1:]))))
