@@ -73,6 +73,14 @@ COMMANDS = {
         "summarize.pages.dashboard:DashboardConfig",
         "summarize.pages.dashboard:main",
     ),
+    "scores": Command(
+        "rank models: score, score per token, tiers",
+        "summarize.rankings.scores:ScoresConfig",
+        "summarize.rankings.scores:scores",
+    ),
+    "evals": Command(
+        "list evaluations that can be ranked", "summarize.rankings.scores:EvalsConfig", "summarize.rankings.scores:evals"
+    ),
     "check_answer": Command(
         "say whether two answers are equal, and why", "judges.check_answer:CheckAnswerConfig", "judges.check_answer:main"
     ),

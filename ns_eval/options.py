@@ -123,6 +123,8 @@ class EvalConfig(AskConfig):
     """Where prepared benchmarks lie. Default: NS_DATA_DIR, NEMO_SKILLS_DATA_DIR, else ~/.cache/ns-eval/data."""
     min_coverage: float = 0.98
     """Exit with 6 where a smaller share of the samples has been graded."""
+    groups: list[str] = field(default_factory=list)
+    """facet:value, such as size:large: what rankings filter by, beside the groups of the model's YAML."""
 
 
 @dataclass

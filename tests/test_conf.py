@@ -65,6 +65,17 @@ def test_a_model_composes(name: str) -> None:
         assert "prompt_template" not in layered or layered["prompt_template"] in conf_names("template")
 
 
+@pytest.mark.parametrize("name", conf_names("tier"))
+def test_a_tier_file_names_tiers_and_benchmarks_that_are_known(name: str) -> None:
+    from summarize.rankings.tiers import read
+
+    tiers = read(name, {})
+    assert tiers is not None and tiers.name == name and tiers.about
+    for benchmark, tier in tiers.benchmarks.items():
+        assert benchmarks.find(benchmark).name == benchmark
+        assert ({tier} if isinstance(tier, str) else set(tier.values())) <= set(tiers.tiers)
+
+
 def test_a_models_yaml_says_its_price_its_limits_and_what_it_refuses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

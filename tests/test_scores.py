@@ -59,6 +59,8 @@ def test_a_row_holds_every_column_of_the_contract(tmp_path: Path) -> None:
         "finish_reason": "length",
         "seconds": 0.0,
         "attempts": 1,
+        "tier": None,
+        "chance": None,
     }
 
 

@@ -19,11 +19,13 @@ from ns_eval.scores.table import (
     Same,
     Scores,
     Source,
+    chance_of,
     first_answer,
     question_hash,
     read,
     score_columns,
     table,
+    tier_of,
     write,
 )
 
@@ -188,6 +190,8 @@ def _row(line: Line, position: int, seed: int | None) -> Row:
         finish_reason=line.finish_reason,
         seconds=line.generation_time,
         attempts=line.num_attempts or 1,
+        tier=tier_of(msgspec.json.decode(line.tier)),
+        chance=chance_of(msgspec.json.decode(line.choices)),
     )
 
 

@@ -56,6 +56,9 @@ class Line(msgspec.Struct, rename={"async_position": "_async_position"}):
     num_attempts: int | None = None
     error: str | None = None
     async_position: int | None = None
+    # Undecoded: another's file may hold anything under these names.
+    tier: msgspec.Raw = msgspec.Raw(b"null")
+    choices: msgspec.Raw = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class Row:
     finish_reason: str | None = None
     seconds: float | None = None
     attempts: int = 1
+    tier: str | None = None
+    chance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,19 @@ def row(sample: Sample) -> Row:
         finish_reason=generation.finish_reason,
         seconds=generation.seconds,
         attempts=generation.attempts,
+        tier=tier_of(question.meta.get("tier")),
+        chance=chance_of(question.meta.get("choices")),
     )
+
+
+def tier_of(value: object) -> str | None:
+    """How hard a question is held to be, as its row says."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+
+def chance_of(choices: object) -> float | None:
+    """The chance of guessing right among a question's options; None where it has none."""
+    return 1 / len(choices) if isinstance(choices, list | dict) and choices else None
 
 
 class Answered(Protocol):
@@ -162,6 +176,8 @@ def table(rows: Iterable[Row], same: Same | None = None) -> pa.Table:
         "finish_reason": category([item.finish_reason for item in ordered]),
         "seconds": column([item.seconds for item in ordered], pa.float64()),
         "attempts": column([item.attempts for item in ordered], pa.int32()),
+        "tier": category([item.tier for item in ordered]),
+        "chance": column([item.chance for item in ordered], pa.float64()),
     }
     return pa.table(columns)
 

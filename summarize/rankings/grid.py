@@ -1,0 +1,182 @@
+"""Evaluations x tiers x tasks: the points of all, laid over the questions that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ns_eval.errors import DataError, UsageError, suggest
+from summarize.questions import Floats
+from summarize.rankings import tiers as tiering
+from summarize.rankings.evaluations import Dataset, Evaluation
+from summarize.rankings.points import Points, points, union
+from summarize.rankings.reasonscore import Counts
+from summarize.rankings.tiers import TierConfig
+from summarize.results import load_scores
+
+_FIELDS = ("graded", "right", "truncated", "invalid", "tokens", "counted", "seconds", "timed")
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One task in one tier: arrays of shape (evaluations, questions), zero where an evaluation has nothing.
+
+    `chance` is that of each question. `expected` questions there should be of each evaluation; 0: it was not asked.
+    """
+
+    keys: tuple[tuple[str, int], ...]
+    graded: Floats
+    right: Floats
+    truncated: Floats
+    invalid: Floats
+    tokens: Floats
+    counted: Floats
+    seconds: Floats
+    timed: Floats
+    chance: Floats
+    expected: tuple[int, ...]
+
+    @property
+    def ended(self) -> Floats:
+        """Samples that count: graded or cut."""
+        return self.graded + self.truncated
+
+    def counts(self) -> Counts:
+        """The sums of each evaluation, shape (evaluations,)."""
+        return Counts(
+            self.graded.sum(axis=1),
+            self.right.sum(axis=1),
+            (self.graded * self.chance).sum(axis=1),
+            self.truncated.sum(axis=1),
+        )
+
+    def only(self, rows: Sequence[int]) -> Stack:
+        """Some evaluations, in that order."""
+        chosen = list(rows)
+        arrays = {name: getattr(self, name)[chosen] for name in _FIELDS}
+        return Stack(self.keys, **arrays, chance=self.chance[chosen], expected=tuple(self.expected[row] for row in chosen))
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """`cells` holds a Stack for each (tier, task) that some evaluation has; rows of stacks are `evaluations`."""
+
+    evaluations: tuple[Evaluation, ...]
+    tiers: tuple[str, ...]
+    tasks: tuple[str, ...]
+    cells: Mapping[tuple[str, str], Stack]
+    notes: tuple[str, ...] = ()
+
+    def only(self, kept: Sequence[Evaluation]) -> Grid:
+        """Some evaluations; tiers and tasks that none of them has fall away."""
+        rows = [self.evaluations.index(item) for item in kept]
+        cells = {place: stack.only(rows) for place, stack in self.cells.items()}
+        cells = {place: stack for place, stack in cells.items() if stack.ended.any()}
+        tasks = tuple(task for task in self.tasks if any(place[1] == task for place in cells))
+        tiers = tuple(tier for tier in self.tiers if any(place[0] == tier for place in cells))
+        return Grid(tuple(kept), tiers, tasks, cells, self.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of the results is ranked, and under which tiers. Empty: all."""
+
+    tasks: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
+    tier_by: str = "rows"
+    score: str | None = None
+    strict: bool = False
+
+
+def grid(dataset: Dataset, choice: Choice) -> Grid:
+    """Reads the results of all evaluations.
+
+    Raises:
+        UsageError: a task or tier that none has; no task left; with `strict` a task whose questions differ.
+        DataError: see `points` and `tiers.of_task`.
+    """
+    evaluations = dataset.evaluations
+    known = sorted({found.name for item in evaluations for found in item.benchmarks})
+    _refuse_unknown("tasks", choice.tasks, known)
+    config = tiering.read(choice.tier_by, dataset.tiers)
+    cells: dict[tuple[str, str], Stack] = {}
+    notes: list[str] = []
+    for task in choice.tasks or known:
+        parts = _parts(task, dataset, choice.score)
+        other = _other_questions(task, parts)
+        if other is not None:
+            if choice.strict:
+                raise DataError(f"--strict: {other}", hint="--tasks leaves it out")
+            notes.append(f"left out: {other}")
+            continue
+        notes += dict.fromkeys(part.guessed for part in parts.values() if part.guessed is not None)
+        cells |= _cells(task, parts, config, len(evaluations))
+    if not cells:
+        raise DataError("no task is left to rank" + "".join(f"; {note}" for note in notes))
+    named = tiering.order(list(dict.fromkeys(tier for tier, _ in cells)), config)
+    _refuse_unknown("tiers", choice.tiers, named)
+    kept = tuple(tier for tier in named if not choice.tiers or tier in choice.tiers)
+    cells = {place: stack for place, stack in cells.items() if place[0] in kept}
+    tasks = tuple(dict.fromkeys(task for _, task in cells))
+    return Grid(evaluations, kept, tasks, cells, tuple(notes))
+
+
+def _refuse_unknown(name: str, asked: Sequence[str], known: Sequence[str]) -> None:
+    for one in asked:
+        if one not in known:
+            raise UsageError(f"--{name}: no evaluation has `{one}`, {suggest(one, known)}")
+
+
+def _parts(task: str, dataset: Dataset, score: str | None) -> dict[int, Points]:
+    """The points of the evaluations that were asked this task, by their row."""
+    return {
+        row: points(task, load_scores(own.folder), score, dataset.chance)
+        for row, item in enumerate(dataset.evaluations)
+        for own in item.benchmarks
+        if own.name == task
+    }
+
+
+def _other_questions(task: str, parts: Mapping[int, Points]) -> str | None:
+    """Says so where two evaluations cannot have been asked the same questions.
+
+    Of an incomplete run the questions are among those of the others; two incomplete runs together have no more than were to
+    be asked. Anything else are other questions.
+    """
+    every = union(list(parts.values()))
+    whole = [set(part.keys) for part in parts.values()]
+    if any(len(own) == len(every) for own in whole):
+        return None
+    expected = [part.expected for part in parts.values()]
+    most = max((number for number in expected if number is not None), default=0)
+    if None not in expected and len(every) <= most:
+        return None
+    sizes = ", ".join(str(len(own)) for own in whole)
+    shared = set.intersection(*whole)
+    return f"{task}: its questions differ between evaluations ({sizes} questions, {len(shared)} in common, by content)"
+
+
+def _cells(task: str, parts: Mapping[int, Points], config: TierConfig | None, rows: int) -> dict[tuple[str, str], Stack]:
+    tier_of = tiering.of_task(task, list(parts.values()), config)
+    every = union(list(parts.values()))
+    # Questions that nobody has answered yet may be of any tier: each tier lacks them.
+    beyond = max(0, *((part.expected or 0) - len(every) for part in parts.values()))
+    found = {}
+    for tier in dict.fromkeys(tier_of[key] for key in every if key in tier_of):
+        keys = tuple(key for key in every if tier_of.get(key) == tier)
+        expected = tuple(len(keys) + beyond if row in parts else 0 for row in range(rows))
+        found[tier, task] = _stack(keys, parts, expected)
+    return found
+
+
+def _stack(keys: tuple[tuple[str, int], ...], parts: Mapping[int, Points], expected: tuple[int, ...]) -> Stack:
+    place = {key: at for at, key in enumerate(keys)}
+    arrays = {name: np.zeros((len(expected), len(keys))) for name in (*_FIELDS, "chance")}
+    for row, part in parts.items():
+        here = [(at, place[key]) for at, key in enumerate(part.keys) if key in place]
+        source, target = np.array(here, dtype=np.int64).reshape(-1, 2).T
+        for name, values in arrays.items():
+            values[row, target] = getattr(part, name)[source]
+    return Stack(keys, **arrays, expected=expected)
