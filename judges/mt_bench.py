@@ -1,7 +1,7 @@
 """Rates both turns of an MT-Bench conversation from 1 to 10, as FastChat does: one call a turn, the second sees both.
 
 The question has `turns` (two user messages), `category` and, for math, reasoning and coding, `reference` (two answers); the
-sample has the first reply in `meta["earlier_replies"]` and the last one in `generation`.
+generation has the first reply in `meta["earlier_replies"]` and the last one as its text.
 Method and wording: lm-sys/FastChat, fastchat/llm_judge at 0e6d3e4b; the fences are ours.
 """
 
@@ -92,7 +92,7 @@ class MTBenchJudge:
 
     def shown(self, sample: Sample) -> Shown:
         """Both replies as the judge sees them."""
-        earlier = sample.meta.get("earlier_replies") or []
+        earlier = sample.generation.meta.get("earlier_replies") or sample.meta.get("earlier_replies") or []
         replies = _two(sample, "earlier_replies and the last reply", [*earlier, sample.generation.text])
         return Shown.of({f"answer_{number}": after_thinking(text) for number, text in enumerate(replies, 1)})
 

@@ -28,7 +28,7 @@ from ns_eval.records import Generation, Json, Question, Sample, dumps, loads
 
 @dataclass(slots=True)
 class Tally:
-    """What was chosen by whom; written to judging.json."""
+    """What was chosen by whom; written to judging.json. `largest_group` is the most samples that a question has."""
 
     judge: str
     source: str
@@ -36,6 +36,7 @@ class Tally:
     samples: int = 0
     calls: int = 0
     requests: int = 0
+    largest_group: int = 0
     sources: Counter[str] = field(default_factory=Counter)
     said: str = ""
 
@@ -91,6 +92,7 @@ class Selecting:
                 choice, reply = self._chosen(group, replies)
                 tally.questions += 1
                 tally.samples += len(group.samples)
+                tally.largest_group = max(tally.largest_group, len(group.samples))
                 tally.sources[choice.source] += 1
                 tally.requests += 0 if reply is None else int(reply.meta.get("asks", 1))
                 columns = self._selector.columns(group, choice, reply, self._share.backend.model)

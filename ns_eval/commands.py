@@ -51,7 +51,8 @@ def evaluate(config: EvalConfig) -> int:
         return 0
     for item in judged.judgings if judged else ():
         _say(f"{item.folder.name}: {judge_plan.saving(item.folder)}")
-    return _summarize(config, found)
+    graded = [run.name for run in found.runs if run.judge or (judged and judged.of([run.folder]))]
+    return _summarize(config, found, list(dict.fromkeys(graded))) if graded else 0
 
 
 def _run(config: AskConfig, cluster: ClusterConfig, jobs: list[JobSpec], found: Plan | None = None) -> bool:
@@ -231,12 +232,12 @@ def _spec(config: AskConfig, name: str, target: str, share: object) -> JobSpec:
     )
 
 
-def _summarize(config: EvalConfig, found: Plan) -> int:
-    """The table of what this command asked, as `ns summarize_results` prints it."""
+def _summarize(config: EvalConfig, found: Plan, graded: list[str]) -> int:
+    """The table of what this command asked and something graded, as `ns summarize_results` prints it."""
     schema = locate("summarize.results:ResultsConfig")
     values: dict[str, Json] = {
         "results_dirs": [str(variant.folder) for variant in found.variants.asked],
-        "benchmarks": list(dict.fromkeys(run.name for run in found.runs)),
+        "benchmarks": graded,
         "min_coverage": config.min_coverage,
     }
     return int(locate("summarize.results:main")(build(schema, values, "summarize_results")) or 0)

@@ -30,6 +30,7 @@ from ns_eval.sandbox.config import SandboxConfig
 from ns_eval.sandbox.remote import RemoteSandbox
 from ns_eval.servers import Running
 from ns_eval.tools import Message, Settings, native_rounds, rounds
+from ns_eval.turns import converse, turns_of
 
 T = TypeVar("T")
 
@@ -196,8 +197,12 @@ def _asking(run: BenchmarkRun, client: Client, sandbox: Sandbox | RemoteSandbox 
     def first(question: Question, seed: int | None) -> Request:
         return request(run.prompt, question, seed, run.greedy if seed is None else run.sampling)
 
+    async def once(asked: Request) -> Generation:
+        return await client.complete(asked, timeout_s=run.timeout_s)
+
     async def answer(question: Question, seed: int | None) -> Generation:
-        return await client.complete(first(question, seed), timeout_s=run.timeout_s)
+        asked, later = first(question, seed), turns_of(question)[1:] if run.split else ()
+        return await (converse(once, asked, later) if later else once(asked))
 
     if run.code is None or sandbox is None:
         return answer

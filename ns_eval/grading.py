@@ -59,6 +59,11 @@ def build_judge(spec: Mapping[str, Any]) -> Any:
     return instantiate(spec)
 
 
+def asks_a_model(judge: Any) -> bool:
+    """Whether a judge cannot decide by itself."""
+    return hasattr(judge, "messages")
+
+
 class Grader:
     """Runs one judge in processes: `async with Grader(spec) as grader: verdict = await grader.grade(question, generation)`.
 

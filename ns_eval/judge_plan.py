@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ns_eval import models, nemo_skills, plan, rundir, runs
+from ns_eval import benchmarks, models, nemo_skills, plan, rundir, runs
 from ns_eval.catalogue.layering import layers
 from ns_eval.compose import compose, flatten, overrides
 from ns_eval.config import BenchmarkConfig, load_yaml
 from ns_eval.engines.request_fields import check_fields
 from ns_eval.errors import UsageError, suggest
 from ns_eval.generation import Backend
-from ns_eval.grading import build_judge
+from ns_eval.grading import asks_a_model, build_judge
 from ns_eval.options import ASK_SPELLINGS, EvalConfig, GenerateConfig
 from ns_eval.plan import Plan
 from ns_eval.records import Json, Sampling, loads
 from ns_eval.resources import conf_file, conf_names
 from ns_eval.rundir import Expected
+from ns_eval.runs import BenchmarkRun
 
 logger = logging.getLogger(__name__)
 
@@ -104,11 +105,13 @@ def chained(config: EvalConfig, found: Plan) -> Chained | None:
         UsageError: no judge, no model of it, a key that neither `ns generate` nor the judge has.
     """
     given = dict(config.judge)
-    if not given:
+    kinds = _kinds(found, str(given.pop("type", "")).removesuffix("_judge"))
+    if not given and not config.judge:
+        for name, (kind, _) in kinds.items():
+            logger.warning("%s is judged by a model, and none is named: ++judge.model=… (judge `%s`)", name, kind)
         return None
-    kind = str(given.pop("type", "")).removesuffix("_judge")
     own_job = bool(given.pop("own_job", True))
-    if not kind:
+    if not kinds:
         raise UsageError("which judge? --judge is missing", hint="--judge=math ++judge.model=…; `ns show judges`")
     own = {name: given.pop(name) for name in list(given) if name in _OF_THE_COMMAND}
     if "model" not in own:
@@ -116,16 +119,31 @@ def chained(config: EvalConfig, found: Plan) -> Chained | None:
     words = [f"++{item.key}={item.text}" for item in flatten(own)]
     typed = overrides(GenerateConfig, [*words, f"--output_dir={found.output_dir}"], ASK_SPELLINGS)
     command = compose(GenerateConfig, typed, layers(typed))
-    command.generation_type = type_of(kind)
+    command.generation_type = ", ".join(dict.fromkeys(type_of(kind) for kind, _ in kinds.values()))
     if not command.server.base_url:
         models.check_weights(models.weights(command.model), command.server_type or "")
-    judge = judge_of(command.generation_type, given)
+    runs_judged = {run.folder: run for run in found.runs if run.name in kinds}
+    judgings = tuple(_behind(run, *kinds[run.name], given) for run in runs_judged.values())
+    return Chained(command, judgings, own_job)
+
+
+def _kinds(found: Plan, chosen: str) -> dict[str, tuple[str, Mapping[str, Json]]]:
+    """Benchmark -> judge and its switches: the one that is asked for, else the benchmark's own where that is a model."""
+    if chosen:
+        return {run.name: (chosen, {}) for run in found.runs}
+    kinds: dict[str, tuple[str, Mapping[str, Json]]] = {}
+    for name in dict.fromkeys(run.name for run in found.runs if not run.judge):
+        benchmark = benchmarks.find(name)
+        kinds[name] = (benchmark.judge, benchmark.judge_options)
+    return kinds
+
+
+def _behind(run: BenchmarkRun, kind: str, options: Mapping[str, Json], switches: Mapping[str, Json]) -> Judging:
+    judge = judge_of(type_of(kind), {**options, **switches})
     if getattr(judge, "needs_baseline", False):
         raise UsageError(f"--judge={kind} compares two runs", hint="ns generate --generation_type=pairwise_judge …")
     kept = "eval-results-genselect" if kind == _SELECTING else "eval-results-judged"
-    folders = {run.folder: run.folder.parent.parent / kept / run.name for run in found.runs}
-    judgings = tuple(Judging(source, None, folder, judge.spec()) for source, folder in folders.items())
-    return Chained(command, judgings, own_job)
+    return Judging(run.folder, None, run.folder.parent.parent / kept / run.name, judge.spec())
 
 
 def judge_of(generation_type: str, switches: Mapping[str, Json]) -> Any:
@@ -139,7 +157,7 @@ def judge_of(generation_type: str, switches: Mapping[str, Json]) -> Any:
         known = ["generate", *types]
         raise UsageError(f"unknown generation_type `{generation_type}`, {suggest(generation_type, known)}")
     judge = build_judge({**load_yaml(conf_file("judge", types[generation_type])), **switches})
-    if not hasattr(judge, "messages"):
+    if not asks_a_model(judge):
         raise UsageError(
             f"the judge `{types[generation_type]}` asks no model: it grades while `ns eval` runs",
             hint="ns regrade RUN grades a finished run again",

@@ -15,7 +15,7 @@ from ns_eval.config import BenchmarkConfig, load_yaml
 from ns_eval.engines.engine_commands import check_model
 from ns_eval.engines.request_fields import check_fields
 from ns_eval.errors import UsageError
-from ns_eval.grading import build_judge
+from ns_eval.grading import asks_a_model, build_judge
 from ns_eval.markup import CodeTags, template_of
 from ns_eval.options import AskConfig, EvalConfig
 from ns_eval.prompts import Prompt
@@ -24,6 +24,7 @@ from ns_eval.resources import conf_file
 from ns_eval.runs import BenchmarkRun, CodeRun
 from ns_eval.sandbox.config import SandboxConfig
 from ns_eval.tools import PYTHON_TOOL, executions_allowed, worded
+from ns_eval.turns import turns_of
 from ns_eval.variants import Variant, Variants, variants
 
 logger = logging.getLogger(__name__)
@@ -181,6 +182,11 @@ def run_of(config: EvalConfig, asked: Asked, variant: Variant) -> BenchmarkRun:
         code=code_of(config, prompt),
     )
     prompts.request(prompt, loaded.questions[0], None, run.greedy)
+    if turns_of(loaded.questions[0]) and (prompt.template is not None or run.code is not None):
+        raise UsageError(
+            f"{benchmark.name} has several turns: they need the server's own chat template, and no code between them",
+            hint="leave --prompt_template and ++code_execution out",
+        )
     seeded = any(seed is not None for seed in run.seeds)
     for note in check_fields(config.server, run.sampling if seeded else run.greedy, seeded=seeded):
         logger.warning("%s: %s", run.name, note)
@@ -198,8 +204,8 @@ def judge_spec(benchmark: BenchmarkConfig, config: EvalConfig) -> dict[str, Json
         spec["end_reasoning_string"] = config.end_reasoning_string
     if "sandbox" in spec:  # a judge that runs code does it where the command line says
         spec["sandbox"] = {**(spec["sandbox"] or {}), **_changed(config.sandbox)}
-    build_judge(spec)
-    return spec
+    # What asks a model judges behind the generation: see `judge_plan.chained`.
+    return {} if asks_a_model(build_judge(spec)) else spec
 
 
 def _changed(sandbox: SandboxConfig) -> dict[str, Json]:

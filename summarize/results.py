@@ -22,6 +22,7 @@ from summarize.intervals import Interval
 from summarize.metrics import Metrics, metrics
 from summarize.questions import Samples, Selection, samples
 from summarize.render import as_csv, classic, detail, latex, markdown
+from summarize.selected import is_selection, joined, selected, selection_of
 from summarize.tables import Options, Table, tables
 
 _FORMATS = ("text", "classic", "markdown", "json", "csv", "latex")
@@ -134,7 +135,7 @@ def main(config: ResultsConfig) -> int:
     if config.format == "text":
         from summarize.trust import reports
 
-        every = [(item.tables[0].name, item.found.folder) for summary in found for item in summary.loaded]
+        every = [(item.tables[0].name, item.found) for summary in found for item in summary.loaded]
         print(reports(every, Path(config.labels) if config.labels else None), end="")
     if config.plot is not None:
         from summarize.plots import draw
@@ -176,9 +177,22 @@ def summaries(config: ResultsConfig) -> Iterator[Summary]:
             scores = load_scores(item.folder)
             name = f"{label}: {item.name}" if len(labels) > 1 else item.name
             found = _samples(config, scores)
-            loaded.append(Loaded(item, scores, found, tuple(tables(name, found, scores.meta, options))))
+            made = _with_selection(tables(name, found, scores.meta, options), item, config, options)
+            loaded.append(Loaded(item, scores, found, made))
             wholes.append((name, loaded[-1].tables[0]))
         yield Summary(results, tuple(loaded), tuple(grouped(wholes, config.level)))
+
+
+def _with_selection(made: Sequence[Table], item: Found, config: ResultsConfig, options: Options) -> tuple[Table, ...]:
+    """The tables, with the row of a model's choice among the samples where one was made."""
+    if is_selection(item.folder):
+        return tuple(selected(table, item.folder) for table in made)
+    folder = selection_of(item)
+    if folder is None:
+        return tuple(made)
+    scores = load_scores(folder)
+    name = made[0].name.removesuffix("-all") if len(made) > 1 else made[0].name
+    return joined(made, tables(name, _samples(config, scores), scores.meta, options), folder)
 
 
 def load_scores(folder: Path) -> Scores:

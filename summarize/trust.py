@@ -16,26 +16,29 @@ from ns_eval import manifest
 from ns_eval.errors import DataError, UsageError
 from ns_eval.records import Json, loads, read_jsonl
 from ns_eval.scores import find_outputs
-from summarize.discover import discover
+from summarize.discover import Found, discover
 from summarize.judged import read_labels
 from summarize.reliability_text import report, report_disagreements
+from summarize.selected import described, is_selection, selection_of
 
 
-def reports(printed: Sequence[tuple[str, Path]], labels: Path | None) -> str:
-    """The report of every judged benchmark, by name and folder; empty where nothing is judged by a model.
+def reports(printed: Sequence[tuple[str, Found]], labels: Path | None) -> str:
+    """The report of every judged benchmark; empty where nothing is judged by a model.
 
     Raises:
         DataError: labels of other samples, or a broken line.
         UsageError: labels, and nothing that they could be compared with.
     """
-    found = [(name, folder, judge) for name, folder in printed for judge in judges_of(folder)]
+    found = [(name, item.folder, judge) for name, item in printed for judge in judges_of(item.folder)]
+    chosen = [(name, item.folder if is_selection(item.folder) else selection_of(item)) for name, item in printed]
     if labels is not None:
         read_labels(labels)
         if not found:
             raise UsageError(
                 "--labels: no benchmark here was judged by a model", hint="ns eval … --judge=math ++judge.model=…"
             )
-    return "".join(_block(name, folder, judge, labels) for name, folder, judge in found)
+    lines = [f"{name}: {described(folder)}\n" for name, folder in chosen if folder is not None]
+    return "".join([*lines, *(_block(name, folder, judge, labels) for name, folder, judge in found)])
 
 
 def show_disagreements(output_dir: Path, labels: Path | None, most: int) -> str:

@@ -30,6 +30,7 @@ LAYERS = [
         "questions",
         "rundir",
         "tools",
+        "turns",
     },
     {"cluster", "compose", "grading", "loop", "options", "replies", "runs", "scores", "usage"},
     {"client", "models", "progress"},
