@@ -20,7 +20,7 @@ import numpy as np
 
 from ns_eval.scores import Meta, Row, Scores, table
 from summarize.at_k import Votes, majority_at_k
-from summarize.compare import CompareConfig, aligned, compared
+from summarize.comparing import CompareConfig, aligned, compared
 from summarize.metrics import metrics
 from summarize.questions import Samples, samples
 from summarize.tables import Options, Table, tables

@@ -52,8 +52,7 @@ class TextJudge:
 
     def grade(self, question: Question, generation: Generation) -> Verdict:
         """`answer` is a hash, since a text is nothing to vote with."""
-        text = after_reasoning(generation.text, self._thinking).strip()
-        references = self._references(question)
+        text, references = self.text(generation), self.references(question)
         if not references:
             return Verdict(self.name, None, error=f"the question has no reference in `{self._column}`")
         scores = self.measure(text, references).scores
@@ -77,7 +76,12 @@ class TextJudge:
         """What computes each metric, with its settings."""
         return self._overlap.sources(references)
 
-    def _references(self, question: Question) -> list[str]:
+    def text(self, generation: Generation) -> str:
+        """What is scored: the answer behind the thinking."""
+        return after_reasoning(generation.text, self._thinking).strip()
+
+    def references(self, question: Question) -> list[str]:
+        """The question's references without empty ones."""
         found = question.expected_answer if self._column == "expected_answer" else question.meta.get(self._column)
         listed = [found] if isinstance(found, str) else list(found or ())
         return [text for text in listed if isinstance(text, str) and text.strip()]

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ns_eval.errors import NsError, UsageError, suggest
 
@@ -62,7 +63,7 @@ COMMANDS = {
         "summarize.results:main",
         spellings="summarize.results:RESULTS_SPELLINGS",
     ),
-    "compare": Command("paired differences between runs", "summarize.compare:CompareConfig", "summarize.compare:main"),
+    "compare": Command("paired differences between runs", "summarize.comparing:CompareConfig", "summarize.comparing:main"),
     "report": Command(
         "one file about runs: tables, charts, findings, samples",
         "summarize.pages.report:ReportConfig",
@@ -162,11 +163,22 @@ def _dispatch(name: str, words: list[str]) -> int:
     other = spellings.other_command(words) if spellings else None
     if other is not None:
         return _run(other)
-    from ns_eval.compose import compose, overrides
+    return int(locate(command.run)(configured(name, words)) or 0)
 
-    given = overrides(schema, _at_mounts(schema, words), spellings)
-    config = compose(schema, given, locate(command.layers)(given) if command.layers else ())
-    return int(locate(command.run)(config) or 0)
+
+def configured(name: str, words: list[str]) -> Any:
+    """The checked config that a command makes of its words: an object of its schema.
+
+    Raises:
+        UsageError: an unknown key or value, with the nearest ones.
+    """
+    from ns_eval.compose import compose, overrides
+    from ns_eval.resources import locate
+
+    command = COMMANDS[name]
+    schema = locate(command.schema)
+    given = overrides(schema, _at_mounts(schema, words), locate(command.spellings) if command.spellings else None)
+    return compose(schema, given, locate(command.layers)(given) if command.layers else ())
 
 
 def _at_mounts(schema: type, words: list[str]) -> list[str]:

@@ -52,7 +52,10 @@ def evaluate(config: EvalConfig) -> int:
     for item in judged.judgings if judged else ():
         _say(f"{item.folder.name}: {judge_plan.saving(item.folder)}")
     graded = [run.name for run in found.runs if run.judge or (judged and judged.of([run.folder]))]
-    return _summarize(config, found, list(dict.fromkeys(graded))) if graded else 0
+    code = _summarize(config, found, list(dict.fromkeys(graded))) if graded else 0
+    if config.adapter:
+        locate("summarize.text_runs:show_adapters")(found.output_dir)
+    return code
 
 
 def _run(config: AskConfig, cluster: ClusterConfig, jobs: list[JobSpec], found: Plan | None = None) -> bool:

@@ -8,8 +8,9 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from importlib import metadata
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from ns_eval.files import write_text
 from ns_eval.records import Json
 
 _LIBRARIES = ("ns-eval", "math-verify", "sympy", "xllamacpp", "vllm", "sglang", "tensorrt-llm")
+# The words of a command that was called from Python, whose process has other ones.
+SPOKEN: ContextVar[Sequence[str]] = ContextVar("spoken", default=())
 
 
 class Entry(msgspec.Struct, kw_only=True):
@@ -76,7 +79,7 @@ def begin(
 ) -> None:
     """Adds this command."""
     entry = Entry(
-        command=shlex.join(["ns", *sys.argv[1:]]),
+        command=shlex.join(["ns", *(SPOKEN.get() or sys.argv[1:])]),
         config=config,
         benchmarks=benchmarks,
         versions=_versions(),

@@ -131,7 +131,7 @@ def main(config: ResultsConfig) -> int:
     printed = [table for summary in found for table in (*summary.tables, *summary.groups)]
     saved = _save(config, found)
     if config.format != "json":
-        print(_rendered(config, printed), end="")
+        print(rendered(config, printed), end="")
     if config.format == "text":
         from summarize.trust import reports
 
@@ -217,7 +217,8 @@ def _samples(config: ResultsConfig, scores: Scores) -> Samples:
     return samples(scores, Selection(config.clusters == "literal", config.max_samples, config.max_seq_len))
 
 
-def _rendered(config: ResultsConfig, printed: Sequence[Table]) -> str:
+def rendered(config: ResultsConfig, printed: Sequence[Table]) -> str:
+    """The tables in the form that is asked for; JSON is metrics.json's business."""
     if config.format in ("markdown", "latex", "csv"):
         return {"markdown": markdown, "latex": latex, "csv": as_csv}[config.format](printed, config.columns)
     text = "".join(classic(table, config.columns) for table in printed)

@@ -152,10 +152,9 @@ class Evaluator:
 
     @property
     def primary(self) -> str:
-        """The metric that the comparison is about: the one that was named, else similarity, else the first."""
-        if self._primary is not None:
-            return self._primary
-        return "semantic_similarity" if "semantic_similarity" in self._metrics else self._metrics[0]
+        """The metric that the comparison is about: the one that was named, else the first here that is computed."""
+        order = ("semantic_similarity", "bertscore", "f1", "rouge", "bleu", "chrf", "exact_match", "perplexity")
+        return self._primary or next(name for name in order if name in self._metrics)
 
     def _similarity_scorers(self) -> list[Any]:
         asked = [name for name in ("semantic_similarity", "bertscore") if name in self._metrics]

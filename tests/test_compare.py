@@ -17,7 +17,7 @@ from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from ns_eval.errors import DataError, GateError, UsageError
-from summarize.compare import CompareConfig, main
+from summarize.comparing import CompareConfig, main
 from summarize.paired import detectable, difference, holm, letters, mcnemar, sign_flip
 from tests.runs_on_disk import output_file, row, sample, scores_file, scores_of
 

@@ -43,6 +43,7 @@ LAYERS = [
     {"commands"},
     {"check_command"},
     {"cli"},
+    {"api"},
     {"__init__", "__main__"},
 ]
 OWNERS = {

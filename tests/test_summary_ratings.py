@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from summarize.compare import CompareConfig
-from summarize.compare import main as compare
+from summarize.comparing import CompareConfig
+from summarize.comparing import main as compare
 from summarize.results import ResultsConfig, main, summaries
 from tests.rubric_runs import CRITERIA, TOTALS, judged_run, question, rated, source_000
 

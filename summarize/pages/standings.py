@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ns_eval.errors import NsError
-from summarize.compare import CompareConfig, Values, aligned, compared
+from summarize.comparing import CompareConfig, Values, aligned, compared
 from summarize.intervals import Interval
 from summarize.pages.runs import Book, Part, Run
 from summarize.paired import Pair, letters

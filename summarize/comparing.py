@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -12,7 +12,7 @@ import numpy as np
 
 from ns_eval.config import positional
 from ns_eval.errors import DataError, GateError, UsageError, suggest
-from summarize.discover import discover
+from summarize.discover import discover, run_folders
 from summarize.intervals import Interval, interval
 from summarize.paired import Pair, differences, holm, letters
 from summarize.questions import GREEDY, Floats, Integers, Samples, per_question, samples
@@ -30,10 +30,12 @@ class CompareConfig:
         ns compare out-a out-b
         ns compare out-a out-b out-c --benchmarks=aime24,aime25 --metric=majority@64
         ns compare new old --gate=0.02 --junit=compare.xml      # exit code 7 where new is worse
+        ns compare out --semantic_similarity_model=sbert        # base against adapter of `ns eval --adapter`
     """
 
     runs: list[str] = positional(many=True)  # noqa: RUF009
-    """Run folders, or folders of one benchmark each. Differences are those of the earlier minus the later one."""
+    """Run folders, or folders of one benchmark each; or one folder of a base and its adapters. Differences are those of the
+    earlier minus the later one, but adapter minus base for texts."""
     benchmarks: list[str] = field(default_factory=list)
     """Only these. Default: all that every run has."""
     metric: str = "pass@1"
@@ -48,6 +50,8 @@ class CompareConfig:
     """text, markdown or json."""
     gate: float | None = None
     """The drop of the first run below each other one that is allowed, such as 0.02; beyond it and noise: exit code 7."""
+    semantic_similarity_model: str | None = None
+    """Of texts, compare their meaning too: sbert, bertscore, or either with :PATH_OR_ID."""
     junit: str | None = None
     """Write what the gate decided into this JUnit XML file."""
 
@@ -72,26 +76,49 @@ def main(config: CompareConfig) -> int:
         DataError: the runs answered different questions, or none in common.
         GateError: the first run is worse than allowed, beyond noise.
     """
+    if len(config.runs) == 1:
+        config = replace(config, runs=[str(path) for path in run_folders(Path(config.runs[0]))])
     _check(config)
-    labels = run_labels([Path(run) for run in config.runs])
-    tables = _values(config, labels)
-    pairs = compared(tables, config.level)
-    if config.format == "json":
-        print(_as_json(config, labels, tables, pairs))
-    else:
-        for table in tables:
-            own = [pair for pair in pairs if pair.benchmark == table.benchmark]
-            print(_text(config, labels, table, own), end="")
+    if config.score is None and config.gate is None:
+        from summarize import text_runs
+
+        paths = [Path(run) for run in config.runs]
+        if text_runs.are_texts(paths, config.benchmarks):
+            text_runs.show(paths, config.semantic_similarity_model, config.benchmarks, config.format)
+            return 0
+    tables, pairs = found(config)
+    print(rendered(config, tables, pairs), end="")
     if config.gate is None:
         return 0
     from summarize.gate import failures, write_junit
 
+    labels = run_labels([Path(run) for run in config.runs])
     failed = failures(pairs, config.gate, config.level, labels)
     if config.junit is not None:
         write_junit(Path(config.junit), pairs, failed, labels, config.gate)
     if failed:
         raise GateError("; ".join(failed.values()), hint="ns compare without --gate shows all differences")
     return 0
+
+
+def found(config: CompareConfig) -> tuple[list[Values], list[Pair]]:
+    """The question values of every benchmark, and all pairs of runs on them.
+
+    Raises:
+        UsageError, DataError: see `main`.
+    """
+    _check(config)
+    tables = _values(config, run_labels([Path(run) for run in config.runs]))
+    return tables, compared(tables, config.level)
+
+
+def rendered(config: CompareConfig, tables: Sequence[Values], pairs: Sequence[Pair]) -> str:
+    """What is printed of them."""
+    labels = run_labels([Path(run) for run in config.runs])
+    if config.format == "json":
+        return _as_json(config, labels, tables, pairs) + "\n"
+    own = {table.benchmark: [pair for pair in pairs if pair.benchmark == table.benchmark] for table in tables}
+    return "".join(_text(config, labels, table, own[table.benchmark]) for table in tables)
 
 
 def _check(config: CompareConfig) -> None:
