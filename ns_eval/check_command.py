@@ -65,7 +65,7 @@ def _at_the_server(config: CheckConfig, found: Looked) -> list[Line]:
         path=path,
         origin=models.origin(path),
         server=found.variants.server if found.variants else config.server,
-        chat=all(run.prompt.template is None for run in found.runs),
+        chat=not any(run.prompt.as_text for run in found.runs),
         log=logs_dir(folder) / "check.server.log",
         result=folder / "check.json",
         longest={run.name: _longest(run) for run in found.runs},

@@ -19,9 +19,10 @@ import aiohttp
 from yarl import URL
 
 from ns_eval.backoff import Backoff, retry_after_s
+from ns_eval.context_limits import CUTS, cut
 from ns_eval.endpoint import Endpoint, body
 from ns_eval.errors import ServerError
-from ns_eval.records import Generation, Request
+from ns_eval.records import Generation, Json, Request
 from ns_eval.replies import CONTEXT_EXCEEDED, Fault, is_html, read_answer, read_refusal, refusal, room_left, unreachable
 
 # uvicorn, under vLLM and SGLang, closes a connection after 5 idle seconds; one that we still hold then is a reset.
@@ -130,26 +131,52 @@ class Client:
 
     async def _answered(self, request: Request, timeout_s: float) -> Generation:
         url, content = self._urls[request.messages is not None], body(self.endpoint, request)
-        attempt, room = 0, None
-        open_end = request.sampling.max_tokens is None
+        attempt, refitted = 0, False
+        changed: dict[str, Json] = {}
         while True:
             attempt += 1
             started, clock = time.time(), time.perf_counter()
             found = await self._sent(url, content, timeout_s)
             if isinstance(found, Generation):
-                if room is not None and not open_end:
-                    found = replace(found, meta={**found.meta, "max_tokens_lowered_to": room})
+                found = replace(found, meta={**found.meta, **changed}) if changed else found
                 return _stamped(found, attempt, started, time.perf_counter() - clock)
-            if room is None and (open_end or self.endpoint.shorten):
-                room = _room_after(found)
-                if room is not None:
-                    content = body(self.endpoint, request, limit=room)
+            if found.kind == CONTEXT_EXCEEDED and not refitted:
+                refitted = True
+                smaller = await self._smaller(request, found)
+                if smaller is not None:
+                    content, changed = smaller
                     continue
             watched = self._alive is not None
             if found.final or attempt >= self._backoff.allowed(found.kind, watched=watched):
                 failed = Generation(text="", error=f"{found.kind}: {found.message}")
                 return _stamped(failed, attempt, started, time.perf_counter() - clock)
             await self._pause(found, attempt)
+
+    async def _smaller(self, request: Request, fault: Fault) -> tuple[bytes, dict[str, Json]] | None:
+        """A request that should fit, and what the sample says of the change; None where nothing is to be changed.
+
+        An answer without a limit gets the room that is left: that is what was asked for, so nothing is said of it.
+        """
+        open_end, strategy = request.sampling.max_tokens is None, self.endpoint.context_strategy
+        if open_end or strategy == "reduce_generation":
+            room = room_left(fault.message)
+            if room is not None:
+                return body(self.endpoint, request, limit=room), {} if open_end else {"max_tokens_lowered_to": room}
+        if strategy not in CUTS:
+            return None
+        found = await cut(request, self.endpoint, fault.message, self._beside)
+        return None if found is None else (body(self.endpoint, found[0]), {"prompt_tokens_cut": found[1], "cut": strategy})
+
+    async def _beside(self, route: str, content: bytes) -> tuple[int, bytes]:
+        """(status, body) of one POST to a route beside /v1."""
+        assert self._session is not None, "use `async with Client(...)`"
+        url = URL(self.endpoint.base_url.removesuffix("/v1") + route)
+        timeout = aiohttp.ClientTimeout(total=_CONNECT_S)
+        try:
+            async with self._session.post(url, data=content, timeout=timeout, proxy=self._proxy) as response:
+                return response.status, await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ConnectionError(str(error)) from error
 
     async def _pause(self, fault: Fault, attempt: int) -> None:
         self.counters.retries[fault.kind] += 1
@@ -243,10 +270,6 @@ def _kept_alive(address: aiohttp.AddrInfoType) -> socket.socket:
         if hasattr(socket, name):
             made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return made
-
-
-def _room_after(fault: Fault) -> int | None:
-    return room_left(fault.message) if fault.kind == CONTEXT_EXCEEDED else None
 
 
 def _stamped(generation: Generation, attempts: int, started: float, seconds: float) -> Generation:

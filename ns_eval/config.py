@@ -56,7 +56,7 @@ class InferenceConfig:
     top_logprobs: int | None = None
     """How many log-probabilities to keep for each token."""
     endpoint_type: str | None = None
-    """chat (messages, the server's template) or text (our template, completions route). Default: chat."""
+    """chat (messages, the server's template) or text (rendered here, completions route). Default: chat."""
     timeout_s: float | None = None
     """Seconds one request may take. Default: 14400."""
     extra_body: dict[str, Any] = field(default_factory=dict)
@@ -155,8 +155,8 @@ class ServerConfig:
     """Request fields it honours; others in inference.extra_body are refused. Empty: not known, all are sent."""
     refuses: list[str] = field(default_factory=list)
     """Request fields that the model answers with an error, as a temperature by reasoning models: left out, and said."""
-    shorten: bool = False
-    """Where prompt and max_tokens do not fit, ask again for what fits, flagged in the sample; else it is an error there."""
+    context_limit_retry_strategy: str = ""
+    """Where prompt and answer do not fit: reduce_generation, reduce_prompt_from_start or _end. Default: an error there."""
     text_limit: bool = False
     """Its text route stops at 16 tokens unless it is given max_tokens."""
     adapters: dict[str, str] = field(default_factory=dict)

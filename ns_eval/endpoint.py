@@ -17,8 +17,8 @@ class Endpoint:
     `renames` maps our name of a field to the server's. `neutral` is what is sent where a sampling value is off: left
     unsaid, llama.cpp samples with top_k 40 and min_p 0.05, vLLM and SGLang with the checkpoint's generation_config.json.
     `refuses` names, as we call them, the fields that the model answers with an error; they are left out. `extra` goes with
-    every request. `text_limit` says that the text route answers 16 tokens unless it is told a number,
-    `shorten` that a limit which the context has no room for is lowered instead of recorded as an error.
+    every request. `text_limit` says that the text route answers 16 tokens unless it is told a number, `context_strategy`
+    what is done where prompt and answer do not fit, instead of recording an error: see `context_limits`.
     """
 
     base_url: str
@@ -31,7 +31,7 @@ class Endpoint:
     extra: Mapping[str, Json] = field(default_factory=dict)
     context: int | None = None
     text_limit: bool = False
-    shorten: bool = False
+    context_strategy: str = ""
     refuses: tuple[str, ...] = ()
 
 
@@ -44,7 +44,7 @@ def endpoint_of(server: ServerConfig, base_url: str, model: str) -> Endpoint:
         neutral=server.neutral,
         context=server.context,
         text_limit=server.text_limit,
-        shorten=server.shorten,
+        context_strategy=server.context_limit_retry_strategy,
         refuses=tuple(server.refuses),
     )
 

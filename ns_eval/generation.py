@@ -158,7 +158,7 @@ async def _start(
     share: Share, turn: _Turn, graders: Mapping[str, Grader], opened: contextlib.AsyncExitStack, progress: Progress
 ) -> tuple[Places, list[Work]]:
     """Starts the server, and says how much it takes and who answers what."""
-    chat = all(run.prompt.template is None for _, run, _ in turn.asked)
+    chat = not any(run.prompt.as_text for _, run, _ in turn.asked)
     found = await connected(turn.backend, opened, chat=chat)
     sandbox: Sandbox | RemoteSandbox | None = None
     if any(run.code for _, run, _ in turn.asked):

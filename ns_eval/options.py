@@ -60,6 +60,8 @@ class AskConfig(PlaceConfig):
     """A prompt of conf/prompt or a path to a YAML. Default: the benchmark's."""
     prompt_template: str | None = None
     """A template of conf/template; prompts are then rendered here and sent as text."""
+    tokenizer: str | None = None
+    """A folder whose chat template renders the prompts of ++inference.endpoint_type=text. Default: the model's."""
     system_message: str | None = None
     """Replaces the prompt's system message."""
     examples_type: str | None = None
@@ -172,6 +174,8 @@ ASK_SPELLINGS = Spellings(
         "reuse_code": "jobs run the installed code",
         "with_sandbox": "a sandbox starts by itself where code is run",
         "skip_hf_home_check": "nothing needs HF_HOME",
+        "server.enable_soft_fail": "a request that fails is recorded as failed, and the run goes on",
+        "server.num_special_tokens_budget": "a cut prompt leaves 100 tokens for the chat template",
         "auto_summarize_results": "the table is always made",
     },
     refused={

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ns_eval import models, nemo_skills, prompts, questions, runs
 from ns_eval.benchmarks import Asked, resolve
+from ns_eval.chat_template import chat_template
 from ns_eval.config import BenchmarkConfig, load_yaml
 from ns_eval.engines.engine_commands import check_model
 from ns_eval.engines.request_fields import check_fields
@@ -190,7 +191,9 @@ def run_of(config: EvalConfig, asked: Asked, variant: Variant) -> BenchmarkRun:
     seeded = any(seed is not None for seed in run.seeds)
     for note in check_fields(config.server, run.sampling if seeded else run.greedy, seeded=seeded):
         logger.warning("%s: %s", run.name, note)
-    return dataclasses.replace(run, settings=runs.settings_of(run, variant.identity))
+    strategy = config.server.context_limit_retry_strategy
+    shaping = {"server.context_limit_retry_strategy": strategy} if strategy else {}
+    return dataclasses.replace(run, settings={**runs.settings_of(run, variant.identity), **shaping})
 
 
 def judge_spec(benchmark: BenchmarkConfig, config: EvalConfig) -> dict[str, Json]:
@@ -236,11 +239,16 @@ def prompt_of(config: AskConfig, name: str) -> Prompt:
         code_tags=config.code_tags,
         values={"total_code_executions": promised} if runs_code(config) else None,
     )
-    if config.inference.endpoint_type == "text" and prompt.template is None:
-        raise UsageError(
-            "inference.endpoint_type=text needs a template", hint="add --prompt_template=qwen-instruct; `ns show templates`"
-        )
-    return prompt
+    if config.inference.endpoint_type != "text" or prompt.template is not None:
+        return prompt
+    folder = Path(config.tokenizer or models.weights(config.model))
+    values = config.chat_template_kwargs
+    return dataclasses.replace(prompt, chat_template=chat_template(folder, values, raw=_adds_no_tokens(config)))
+
+
+def _adds_no_tokens(config: AskConfig) -> bool:
+    """Whether the server can be told that a text holds its special tokens already."""
+    return "add_special_tokens" in config.server.takes
 
 
 def runs_code(config: AskConfig) -> bool:
@@ -281,7 +289,10 @@ def sampling_of(config: AskConfig, benchmark: BenchmarkConfig, *, greedy: bool =
     """How answers are drawn, and what else every request carries: values for the chat template, the tool that is offered."""
     drawn = runs.sampling(config.inference, benchmark, greedy=greedy)
     more: dict[str, Json] = {}
-    if config.chat_template_kwargs:
+    own_template = config.inference.endpoint_type == "text" and config.prompt_template is None
+    if own_template and _adds_no_tokens(config):
+        more["add_special_tokens"] = False
+    if config.chat_template_kwargs and not own_template:
         more["chat_template_kwargs"] = config.chat_template_kwargs
     if config.tools is not None:
         more["tools"] = [PYTHON_TOOL]

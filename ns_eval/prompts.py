@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ns_eval import texts
+from ns_eval.chat_template import ChatTemplate, render
 from ns_eval.config import PromptConfig, TemplateConfig, build, load_yaml
 from ns_eval.errors import DataError, suggest
 from ns_eval.examples import examples_of
@@ -21,8 +22,8 @@ class Prompt:
 
     `examples` is the filled few-shot part. Where a question chooses it, it is the name of a set, with columns in it as in
     `mmlu_few_shot_{topic}`, and `example_sets` holds the sets. `values` fills fields that are not columns, such as
-    total_code_executions. `template` set means: rendered here and sent as text. `code_tags` names the template whose marks
-    stand around code.
+    total_code_executions. `template` set means: rendered here and sent as text, as the checkpoint's own `chat_template` is.
+    `code_tags` names the template whose marks stand around code.
     """
 
     name: str
@@ -33,6 +34,12 @@ class Prompt:
     values: Mapping[str, Json] = field(default_factory=dict)
     template: TemplateConfig | None = None
     code_tags: str = ""
+    chat_template: ChatTemplate | None = None
+
+    @property
+    def as_text(self) -> bool:
+        """Whether it is rendered here and sent to the text route."""
+        return self.template is not None or self.chat_template is not None
 
 
 def load(
@@ -85,8 +92,11 @@ def request(prompt: Prompt, question: Question, seed: int | None, sampling: Samp
         text = rendered(prompt.template, system, user)
         stop = (*sampling.stop, *(item for item in prompt.template.stop_phrases if item not in sampling.stop))
         return Request(question.id, seed, dataclasses.replace(sampling, stop=stop), text=text)
-    messages = [] if system is None else [{"role": "system", "content": system}]
-    return Request(question.id, seed, sampling, messages=(*messages, {"role": "user", "content": user}))
+    head = [] if system is None else [{"role": "system", "content": system}]
+    messages = (*head, {"role": "user", "content": user})
+    if prompt.chat_template is not None:
+        return Request(question.id, seed, sampling, text=render(prompt.chat_template, messages))
+    return Request(question.id, seed, sampling, messages=messages)
 
 
 def rendered(template: TemplateConfig, system: str | None, user: str) -> str:

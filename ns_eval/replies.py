@@ -148,6 +148,18 @@ def room_left(message: str) -> int | None:
     return None
 
 
+_CONTEXT = re.compile(
+    # vLLM and SGLang; vLLM's "maximum context length is 2048 tokens"; llama.cpp tells it in a field beside the message.
+    r"context length (?:is |of |\()?(?P<words>\d+)|n_ctx\W+(?P<field>\d+)|context size \((?P<size>\d+)"
+)
+
+
+def context_told(message: str) -> int | None:
+    """The context in tokens, read from a server's complaint that something does not fit."""
+    found = _CONTEXT.search(message)
+    return int(next(number for number in found.groups() if number)) if found else None
+
+
 def _shown(raw: bytes) -> str:
     text = " ".join(raw[:400].decode(errors="replace").split())
     return text[:200] or "(empty)"

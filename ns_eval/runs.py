@@ -112,6 +112,7 @@ def settings_of(run: BenchmarkRun, model: str) -> dict[str, Json]:
         "split": run.split,
         "questions": run.fingerprint,
         "prompt_template": template,
+        **({"chat_template": dataclasses.asdict(run.prompt.chat_template)} if run.prompt.chat_template else {}),
         "code_execution": code,
         **prompt,
         **sets,

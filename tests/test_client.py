@@ -274,10 +274,10 @@ def test_the_room_left_is_asked_again_where_a_server_counts_strictly() -> None:
     )
     unlimited = replace(TEXT, sampling=Sampling())
 
-    async def run(request: Request, shorten: bool = False) -> tuple[Generation, Peer]:
+    async def run(request: Request, strategy: str = "") -> tuple[Generation, Peer]:
         body = {"choices": [{"text": "4", "finish_reason": "stop"}]}
         async with peer(reply(400, {"message": said}), reply(200, body)) as server:
-            endpoint = Endpoint(server.base_url, "m", context=2048, text_limit=True, shorten=shorten)
+            endpoint = Endpoint(server.base_url, "m", context=2048, text_limit=True, context_strategy=strategy)
             async with Client(endpoint, backoff=QUICK) as client:
                 return await client.complete(request, timeout_s=20), server
 
@@ -286,7 +286,7 @@ def test_the_room_left_is_asked_again_where_a_server_counts_strictly() -> None:
     assert [body["max_tokens"] for body in server.bodies] == [2048, 1995]
     found, server = asyncio.run(run(TEXT))
     assert found.error is not None and len(server.bodies) == 1, "a limit that the user set is never changed in silence"
-    found, server = asyncio.run(run(TEXT, shorten=True))
+    found, server = asyncio.run(run(TEXT, "reduce_generation"))
     assert (found.error, found.meta) == (None, {"max_tokens_lowered_to": 1995})
 
 

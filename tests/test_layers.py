@@ -16,7 +16,7 @@ LAYERS = [
     {"backoff", "errors", "files", "keeper", "process_ids", "queue", "serve_llamacpp"},
     {"config", "job_files", "processes", "records", "resources", "sandbox", "texts"},
     {"nemo_skills"},
-    {"markup"},
+    {"chat_template", "markup"},
     {"examples"},
     {
         "arguments",
@@ -33,6 +33,7 @@ LAYERS = [
         "turns",
     },
     {"cluster", "compose", "grading", "loop", "options", "replies", "runs", "scores", "usage"},
+    {"context_limits"},
     {"client", "models", "progress"},
     {"catalogue", "conversion", "engines", "status", "watching"},
     {"variants"},
@@ -49,6 +50,7 @@ LAYERS = [
 OWNERS = {
     "hydra": {"ns_eval/compose.py", "ns_eval/arguments.py"},
     "omegaconf": {"ns_eval/compose.py", "ns_eval/config.py"},
+    "jinja2": {"ns_eval/chat_template.py"},
     "submitit": {"ns_eval/launch.py"},
     "aiohttp": {"ns_eval/client.py", "ns_eval/sandbox/serve.py", "ns_eval/sandbox/remote.py"},
     "xllamacpp": {"ns_eval/serve_llamacpp.py"},

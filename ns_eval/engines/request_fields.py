@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from ns_eval.config import ServerConfig
+from ns_eval.context_limits import STRATEGIES
 from ns_eval.endpoint import NEUTRAL
 from ns_eval.engines.engine_argv import has_option
 from ns_eval.errors import UsageError, suggest
@@ -25,6 +26,9 @@ def check_fields(server: ServerConfig, sampling: Sampling, *, seeded: bool) -> t
     Raises:
         UsageError: a sampling value, or a field of `inference.extra_body`, that this server drops in silence or refuses.
     """
+    strategy = server.context_limit_retry_strategy
+    if strategy not in STRATEGIES:
+        raise UsageError(f"server.context_limit_retry_strategy={strategy}: {suggest(strategy, STRATEGIES[1:])}")
     switches = [f"--{name}" for name, value in server.args.items() if value not in (None, False)]
     switches += shlex.split(server.server_args)
     refused = [name for name in ("temperature", *_sent(sampling), *(["seed"] if seeded else [])) if name in server.refuses]
