@@ -76,7 +76,7 @@ def _at_the_server(config: CheckConfig, found: Looked) -> list[Line]:
         arguments=arguments_of(share),
         gpus=config.server.gpus or 0,
         nodes=config.server.nodes,
-        container=config.server_type or "ns-eval",
+        container=config.server_container or config.server_type or "ns-eval",
         secrets=(config.server.api_key_env,) if config.server.api_key_env else (),
     )
     try:

@@ -54,7 +54,7 @@ COMMANDS = {
     "convert": Command(
         "convert a checkpoint for a server, merge an adapter",
         "ns_eval.conversion:ConvertConfig",
-        "ns_eval.conversion:main",
+        "ns_eval.convert_command:convert",
         spellings="ns_eval.conversion:CONVERT_SPELLINGS",
     ),
     "summarize_results": Command(

@@ -142,7 +142,7 @@ def cluster_of(config: PlaceConfig) -> ClusterConfig:
     cluster = clusters.load(
         config.cluster, config.config_dir, partition=config.partition, qos=config.qos, time_min=config.time_min
     )
-    for note in clusters.notes(cluster):
+    for note in [*clusters.notes(cluster), *clusters.check_image(cluster, getattr(config, "server_container", None))]:
         _say(note)
     return cluster
 
@@ -230,7 +230,7 @@ def _spec(config: AskConfig, name: str, target: str, share: object) -> JobSpec:
         arguments=generation.arguments_of(share),
         gpus=config.server.gpus or 0,
         nodes=config.server.nodes,
-        container=config.server_type or "ns-eval",
+        container=config.server_container or config.server_type or "ns-eval",
         secrets=(config.server.api_key_env,) if config.server.api_key_env else (),
     )
 

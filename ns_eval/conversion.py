@@ -19,7 +19,6 @@ from ns_eval.checkpoints.conversion_routes import route
 from ns_eval.checkpoints.staging import Building
 from ns_eval.checkpoints.trtllm import QUANTIZATIONS, Split, probe
 from ns_eval.checkpoints.weights import FORMATS, require
-from ns_eval.cluster import clusters
 from ns_eval.config import REQUIRED, build
 from ns_eval.errors import UsageError
 from ns_eval.files import sha256
@@ -122,24 +121,11 @@ CONVERT_SPELLINGS = Spellings(
 )
 
 
-def main(config: ConvertConfig) -> int:
-    """Converts on this machine; says what was made on stdout.
-
-    Raises:
-        UsageError: the cluster's jobs run elsewhere.
-    """
-    if clusters.load(config.cluster, config.config_dir).executor != "local":
-        hint = "--cluster=local inside a job of that cluster: sbatch --gpus=1 --wrap='ns convert --cluster=local …'"
-        raise UsageError(f"--cluster={config.cluster}: ns convert runs where it is called", hint=hint)
-    if config.dry_run:
-        for step in plan(config).steps:
-            print(f"{step.name}: {shlex.join(step.argv) if step.argv else step.about}")
-        return 0
-    manifest = convert(config)
+def described(manifest: Mapping[str, Json], output: Path) -> str:
+    """What was made, in one line."""
     limits = {key: value for key, value in (manifest.get("limits") or {}).items() if value is not None}
     told = ", ".join(f"{key} {value}" for key, value in limits.items() if key != "mode")
-    print(f"{config.output_model}  {manifest['mode']}{': ' if told else ''}{told}")
-    return 0
+    return f"{output}  {manifest['mode']}{': ' if told else ''}{told}"
 
 
 def run_job(**config: Json) -> None:

@@ -47,7 +47,7 @@ class AskConfig(PlaceConfig):
     preset: str | None = None
     """How it is served and sampled: conf/preset. Default: the model's, if it has one."""
     server_container: str | None = None
-    """The container image of the server."""
+    """The container image of the server: a name in the cluster's `containers`, or the image. Default: the server type's."""
     adapter: list[str] = repeated()  # noqa: RUF009
     """LoRA adapters, name:folder; base and adapters are asked alike, each into a run folder of its own."""
     adapter_only: bool = False

@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 
-from ns_eval import conversion
+from ns_eval import conversion, convert_command
 from ns_eval.checkpoints import checkpoint, staging
 from ns_eval.compose import compose, overrides
 from ns_eval.conversion import CONVERT_SPELLINGS, ConvertConfig
 from ns_eval.errors import DataError, JobError, UsageError
+from ns_eval.job_files import read_state
 from tests.models import TINYMATH, change, made_up, tinymath
 from tests.paths import REPO
 
@@ -69,7 +70,7 @@ def test_the_documents_command_stages_the_checkpoint_where_no_builder_is_found(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     output = tmp_path / "openmath-trtllm"
-    assert conversion.main(typed(f"--input_model={model}", f"--output_model={output}", *DOCUMENT)) == 0
+    assert convert_command.convert(typed(f"--input_model={model}", f"--output_model={output}", *DOCUMENT)) == 0
     assert capsys.readouterr().out.startswith(f"{output}  checkpoint: max_input_len 50000, max_seq_len 50000")
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == 1
@@ -93,13 +94,24 @@ def test_a_job_converts_from_plain_values(model: Path, tmp_path: Path) -> None:
     assert checkpoint.limits(tmp_path / "out") == checkpoint.Limits("checkpoint", 50000, 50000, None, 50000)
 
 
-def test_a_cluster_whose_jobs_run_elsewhere_is_not_converted_on_by_mistake(model: Path, tmp_path: Path) -> None:
-    cluster = tmp_path / "far.yaml"
-    cluster.write_text("executor: slurm\n")
-    words = [f"--input_model={model}", f"--output_model={tmp_path}/out", "--convert_to=trtllm", f"--cluster={cluster}"]
-    with pytest.raises(UsageError, match="ns convert runs where it is called"):
-        conversion.main(typed(*words))
-    assert not (tmp_path / "out").exists()
+def test_a_conversion_is_sent_as_a_job_and_what_is_wrong_is_said_before(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [f"--input_model={model}", "--output_model=out", "--convert_to=trtllm", "--max_seq_len=4096", "--detach"]
+    with pytest.raises(UsageError, match="cannot be split over 3 GPUs"):
+        convert_command.convert(typed(*words, "--num_gpus=3"))
+    assert not list(tmp_path.glob("out*")), "nothing is sent that cannot be done"
+    assert convert_command.convert(typed(*words)) == 0
+    until(lambda: read_state(tmp_path / "out.job", "convert").ended is not None)
+    assert read_state(tmp_path / "out.job", "convert").state == "done"
+    limits = checkpoint.limits(tmp_path / "out")
+    assert limits is not None and limits.max_seq_len == 4096
+    far = tmp_path / "far.yaml"
+    far.write_text("executor: slurm\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(JobError, match="there is no `sbatch` here"):
+        convert_command.convert(typed(*words[:-1], f"--cluster={far}"))
 
 
 def test_weights_are_copied_on_request(model: Path, tmp_path: Path) -> None:
@@ -130,7 +142,7 @@ def test_the_documents_command_builds_an_engine_where_its_builder_is_found(
     model: Path, tmp_path: Path, calls: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "trt"
-    assert conversion.main(engine(model, output)) == 0
+    assert convert_command.convert(engine(model, output)) == 0
     assert capsys.readouterr().out.startswith(f"{output}  engine: max_input_len 50000, max_seq_len 50000")
     prepare, build = made(calls)
     halfway = f"{output}.partial/trt-checkpoint"
@@ -298,7 +310,7 @@ def test_the_parents_other_flags_are_taken_or_answered(model: Path, tmp_path: Pa
 def test_a_dry_run_prints_the_commands_and_writes_nothing(
     model: Path, tmp_path: Path, calls: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert conversion.main(engine(model, tmp_path / "trt", "--dry_run")) == 0
+    assert convert_command.convert(engine(model, tmp_path / "trt", "--dry_run")) == 0
     said = capsys.readouterr().out
     assert f"--model_dir {model}" in said and "--max_seq_len 50000" in said
     assert not list(tmp_path.glob("trt*")) and not calls.exists()

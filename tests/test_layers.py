@@ -42,7 +42,7 @@ LAYERS = [
     {"generate_plan", "generation", "job_commands", "server_commands"},
     {"judge_plan"},
     {"commands"},
-    {"check_command"},
+    {"check_command", "convert_command"},
     {"cli"},
     {"api"},
     {"__init__", "__main__"},

@@ -23,7 +23,10 @@ from tests.models import TINYMATH
 from tests.peers.scripted import peer, reply
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 + 1?"}]
-LLAMA = "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content | trim }}{% endfor %}{% if add_generation_prompt %}<|a|>{% endif %}"
+LLAMA = (
+    "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content | trim }}{% endfor %}"
+    "{% if add_generation_prompt %}<|a|>{% endif %}"
+)
 
 
 def folder(path: Path, template: str, **config: Any) -> Path:
@@ -58,7 +61,7 @@ def test_a_template_that_refuses_or_is_broken_or_missing_says_so(tmp_path: Path)
         render(ChatTemplate("{{ raise_exception('no system message, please') }}"), MESSAGES)
     with pytest.raises(UsageError, match="broken, line 1"):
         render(ChatTemplate("{% if %}"), MESSAGES)
-    with pytest.raises(UsageError, match="renders the chat template of the tokenizer, and .* has none"):
+    with pytest.raises(UsageError, match=r"renders the chat template of the tokenizer, and .* has none"):
         chat_template(tmp_path, {})
 
 
@@ -109,10 +112,12 @@ def test_what_stays_of_a_prompt_is_counted_in_the_servers_own_tokens() -> None:
             reply(200, {"prompt": "the end of it"}),
             reply(200, {"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}]}),
         ]
-        async with peer(*replies) as server:
-            async with Client(Endpoint(server.base_url, "m", context_strategy=CUTS[0])) as client:
-                asked = Request("q", 0, Sampling(max_tokens=50), messages=messages)
-                return await client.complete(asked, timeout_s=20), server.bodies
+        async with (
+            peer(*replies) as server,
+            Client(Endpoint(server.base_url, "m", context_strategy=CUTS[0])) as client,
+        ):
+            asked = Request("q", 0, Sampling(max_tokens=50), messages=messages)
+            return await client.complete(asked, timeout_s=20), server.bodies
 
     found, bodies = asyncio.run(run())
     kept = 200 - 50 - 3 - 100

@@ -63,6 +63,12 @@ def partial(output: Path) -> Path:
     return output.with_name(output.name + ".partial")
 
 
+def record_of(output: Path) -> dict[str, Json]:
+    """The manifest of a conversion's output; empty where none lies there."""
+    record = output / MANIFEST if output.is_dir() else _manifest_beside(output)
+    return json_object(record) if record.is_file() else {}
+
+
 def made(output: Path, fingerprint: str) -> dict[str, Json] | None:
     """The manifest of the same conversion, where it has been done already; None where nothing stands there.
 
@@ -71,8 +77,7 @@ def made(output: Path, fingerprint: str) -> dict[str, Json] | None:
     """
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return None
-    record = output / MANIFEST if output.is_dir() else _manifest_beside(output)
-    found = json_object(record) if record.is_file() else {}
+    found = record_of(output)
     if found.get("fingerprint") == fingerprint:
         return found
     was = "was converted with other settings, or from another model" if found else "exists"

@@ -175,6 +175,24 @@ def notes(cluster: ClusterConfig) -> list[str]:
     return found
 
 
+def check_image(cluster: ClusterConfig, image: str | None) -> list[str]:
+    """What is to be said of the image that `--server_container` names.
+
+    Raises:
+        UsageError: it is no name of the cluster's, and no image either.
+    """
+    if image is None:
+        return []
+    if cluster.executor == "local":
+        return [f"--server_container={image}: local jobs run in this environment, not in a container"]
+    if image not in cluster.containers and "/" not in image:
+        raise UsageError(
+            f"--server_container={image}: {cluster.source} has no such container, {suggest(image, cluster.containers)}",
+            hint="give one of its `containers:`, a path or a registry's address",
+        )
+    return []
+
+
 def mount_pair(mount: str, where: str) -> tuple[str, str]:
     """(source, destination) of one mount, without trailing slashes; a third part, such as `ro`, is left out."""
     source, colon, destination = mount.partition(":")

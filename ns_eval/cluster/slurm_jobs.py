@@ -149,7 +149,8 @@ def in_container(
 
     Without an image of that name the job runs in the environment of `python`.
     """
-    image = cluster.containers.get(name)
+    # A name of the cluster's config, or an image itself: a path, or a registry's address.
+    image = cluster.containers.get(name, name if "/" in name else None)
     if image is None:
         return (shlex.quote(cluster.python) if cluster.python else shlex.quote(sys.executable)), []
     pairs = [*mounts_of(cluster), *((source, source) for source, _ in mounts_of(cluster))]
