@@ -25,11 +25,8 @@ from math import comb
 from pathlib import Path
 
 from judges.code import CodeJudge
-from ns_eval.config import CodeExecutionConfig
-from ns_eval.markup import CodeTags
 from ns_eval.records import Generation, Question
-from ns_eval.sandbox import Sandbox, SandboxConfig
-from ns_eval.tools import Settings, rounds
+from ns_eval.sandbox import Sandbox
 
 PROGRAM = """
 def has_close(numbers, limit):
@@ -38,8 +35,6 @@ def has_close(numbers, limit):
 TESTS = "assert has_close([1.0, 2.0, 3.9, 4.0], 0.3)\nassert not has_close([1.0, 2.0, 4.0], 0.05)\n"
 PROGRAMS = 100
 SESSIONS = 64
-IN_FLIGHT = 512
-TAGS = CodeTags("<tool_call>\n", "</tool_call>\n", "```output\n", "```\n", "qwen")
 
 
 def main() -> None:
@@ -74,44 +69,6 @@ async def measured() -> None:
         before = private_mb(sandbox)
         await asyncio.gather(*(sandbox.session(f"s{number}").run("import numpy") for number in range(SESSIONS)))
         line("an idle session", (private_mb(sandbox) - before) / SESSIONS, "MB", "20")
-    await beside_a_client()
-
-
-async def beside_a_client() -> None:
-    """How late the event loop is while 512 answers wait for a model and 512 sessions run code for them."""
-
-    async def answer(number: int, sandbox: Sandbox | None) -> Generation:
-        parts = [Generation("<tool_call>\nprint(1)\n", finish_reason="stop"), Generation("done", finish_reason="stop")]
-
-        async def ask(*_: object, **__: object) -> Generation:
-            await asyncio.sleep(0.2)
-            return parts.pop(0)
-
-        if sandbox is None:
-            return (await ask(), await ask())[1]
-        session = sandbox.session(str(number))
-        made = await rounds(ask, session, "Q", Settings(CodeExecutionConfig(), TAGS))
-        await session.close()
-        return made
-
-    async with Sandbox(SandboxConfig(preload=[])) as sandbox:
-        for name, box in (("without code", None), ("with code", sandbox)):
-            lag: list[float] = []
-            ticker = asyncio.create_task(ticking(lag))
-            start, used = time.perf_counter(), cpu_s()
-            await asyncio.gather(*(answer(number, box) for number in range(IN_FLIGHT)))
-            ticker.cancel()
-            late = statistics.quantiles(lag, n=100)[98] if len(lag) > 2 else max(lag)
-            line(f"{IN_FLIGHT} answers {name}", time.perf_counter() - start, "s")
-            line("  the event loop was late, 99th percentile", 1e3 * late, "ms")
-            line("  CPU of this process for each", 1e3 * (cpu_s() - used) / IN_FLIGHT, "ms")
-
-
-async def ticking(lag: list[float]) -> None:
-    while True:
-        start = time.perf_counter()
-        await asyncio.sleep(0.005)
-        lag.append(time.perf_counter() - start - 0.005)
 
 
 def cold() -> None:
