@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ns_eval.errors import DataError
+from ns_eval.errors import CoverageError, DataError
 from ns_eval.scores import Scores
 from ns_eval.scores.columns import codes, floats, integers
 from summarize.at_k import Votes, best_of_k, none_of_k, pass_at_k
@@ -121,6 +121,7 @@ def samples(scores: Scores, selection: Selection = _EVERYTHING) -> Samples:
 
     Raises:
         DataError: a score that is not finite; names the question.
+        CoverageError: nothing is graded at all.
     """
     table = scores.table
     question, names = codes(table["question_id"])
@@ -132,6 +133,12 @@ def samples(scores: Scores, selection: Selection = _EVERYTHING) -> Samples:
     classes = codes(table["answer"])[0][order] if selection.literal else integers(table["answer_class"])[order]
     tokens = floats(table["completion_tokens"])[order]
     values = _values(scores, order, status, classes)
+    if not values:
+        failed = int(np.sum(status == "error"))
+        raise CoverageError(
+            f"{scores.meta.benchmark}: none of its {len(status)} samples is graded; {failed} of them failed",
+            hint="`error` in its output files says why; the same command asks again what failed",
+        )
     graded = frozenset(name for name in values if name.startswith("score_"))
     for name, value in values.items():
         if np.isinf(value).any():
