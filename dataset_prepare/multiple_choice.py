@@ -157,6 +157,9 @@ def bbq(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
         "category": row["category"],
         "answer_info": row["answer_info"],
     }
+    groups = (row.get("additional_metadata") or {}).get("stereotyped_groups")
+    if groups is not None:
+        made["stereotyped_groups"] = groups
     yield from lettered(made)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -27,7 +28,8 @@ _MARGIN_BYTES = 1 << 16
 class CodeJudge:
     """Grades in the sandbox, one process a test; `async with judge:` then `await judge.graded(question, generation)`.
 
-    `timeout_s` counts CPU seconds of one test; a question's own `limit_s` wins. `tolerance` is for numbers that a
+    `timeout_s` counts CPU seconds of one test; a question's own `limit_s` wins. `sample_timeout_s` is
+    for all of them together. `tolerance` is for numbers that a
     program prints. `sandbox` holds the settings of `SandboxConfig`.
     """
 
@@ -35,12 +37,14 @@ class CodeJudge:
         self,
         name: str = "code",
         timeout_s: float = 3.0,
+        sample_timeout_s: float = 0.0,
         tolerance: float = 0.0,
         end_reasoning_string: str = "</think>",
         sandbox: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
         self._timeout_s = timeout_s
+        self._sample_timeout_s = sample_timeout_s or math.inf
         self._tolerance = tolerance
         self._end_of_reasoning = end_reasoning_string
         self._config = build(SandboxConfig, sandbox or {}, "judge.sandbox")
@@ -88,9 +92,13 @@ class CodeJudge:
             return Verdict(judge=self.name, correct=None, extracted=code, error=f"{self.name}: {str(error).splitlines()[0]}")
 
     async def _judged(self, code: str, cases: list[Case], limit_s: float) -> Verdict:
-        passed, outcome, comment = 0, None, "passed"
+        passed, outcome, comment, used_s = 0, None, "passed", 0.0
         for case in cases:
-            execution = await self._run(code, case, limit_s)
+            if used_s >= self._sample_timeout_s:
+                outcome, comment = "timeout", f"its tests together are past {self._sample_timeout_s:g} s"
+                break
+            execution = await self._run(code, case, min(limit_s, self._sample_timeout_s - used_s))
+            used_s += execution.cpu_seconds
             if execution.phase == "tests do not compile":
                 raise DataError(f"the tests cannot be compiled: {_last_line(execution)}")
             outcome, comment = self._outcome(case, execution)

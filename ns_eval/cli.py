@@ -63,6 +63,11 @@ COMMANDS = {
         "summarize.results:main",
         spellings="summarize.results:RESULTS_SPELLINGS",
     ),
+    "category_report": Command(
+        "score of a category, dataset by dataset, and what the answers cost",
+        "summarize.category:CategoryReportConfig",
+        "summarize.category:main",
+    ),
     "compare": Command("paired differences between runs", "summarize.comparing:CompareConfig", "summarize.comparing:main"),
     "report": Command(
         "one file about runs: tables, charts, findings, samples",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ns_eval import generate_plan, generation, judge_plan, launch, manifest, models, plan, rundir
+from ns_eval.catalogue import planning
 from ns_eval.checks.login import quick
 from ns_eval.checks.record import gathered
 from ns_eval.cluster import clusters
@@ -35,11 +36,17 @@ def evaluate(config: EvalConfig) -> int:
     if config.dry_run:
         print(plan.described(found, config) + (judge_plan.described(judged) if judged else ""))
         return 0
+    if config.plan:
+        print(planning.text(config, found.runs, found.selection))
+        return 0
     for wrong in asyncio.run(quick(config, found.runs)):
         _say(f"{wrong.name}: {wrong.said}; {wrong.todo}")
     _prepare(config, found)
     if judged is not None:
         judge_plan.expect_all(judged, force=config.force)
+    if found.selection.categories:
+        planning.save(found.output_dir, found.runs, found.selection)
+        _say(planning.text(config, found.runs, found.selection))
     for run in found.runs:
         seeds = f"{len(run.seeds)} seed{'' if len(run.seeds) == 1 else 's'}"
         name = f"{config.model}+{run.adapter}" if run.adapter else config.model
@@ -51,6 +58,8 @@ def evaluate(config: EvalConfig) -> int:
         return 0
     for item in judged.judgings if judged else ():
         _say(f"{item.folder.name}: {judge_plan.saving(item.folder)}")
+    if found.selection.categories:
+        return _report(found)
     graded = [run.name for run in found.runs if run.judge or (judged and judged.of([run.folder]))]
     code = _summarize(config, found, list(dict.fromkeys(graded))) if graded else 0
     if config.adapter:
@@ -233,6 +242,16 @@ def _spec(config: AskConfig, name: str, target: str, share: object) -> JobSpec:
         container=config.server_container or config.server_type or "ns-eval",
         secrets=(config.server.api_key_env,) if config.server.api_key_env else (),
     )
+
+
+def _report(found: Plan) -> int:
+    """The score of each category, what ran and what did not; the tables of each benchmark are a command away."""
+    folders = [str(variant.folder) for variant in found.variants.asked]
+    schema = locate("summarize.category:CategoryReportConfig")
+    values: dict[str, Json] = {"results_dirs": folders, "category": list(found.selection.categories)}
+    code = int(locate("summarize.category:main")(build(schema, values, "category_report")) or 0)
+    print(f"every benchmark's table: ns summarize_results {' '.join(folders)}")
+    return code
 
 
 def _summarize(config: EvalConfig, found: Plan, graded: list[str]) -> int:

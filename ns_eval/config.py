@@ -153,6 +153,10 @@ class ServerConfig:
     """Request fields that it ignores silently -> the option of its command line that makes it honour them, or empty."""
     takes: list[str] = field(default_factory=list)
     """Request fields it honours; others in inference.extra_body are refused. Empty: not known, all are sent."""
+    prompt_logprobs: bool = False
+    """Its text route gives the log-probabilities of a prompt (echo)."""
+    quantizations: list[str] = field(default_factory=list)
+    """Quantized checkpoints that it loads, as their config.json calls them. Empty: not known, all are tried."""
     refuses: list[str] = field(default_factory=list)
     """Request fields that the model answers with an error, as a temperature by reasoning models: left out, and said."""
     context_limit_retry_strategy: str = ""
@@ -203,6 +207,10 @@ class BenchmarkConfig:
     """Which table summarize_results prints."""
     metric: str = ""
     """conf/metric/<name>.yaml: its primary metric, which stands for it in the score of a category."""
+    likelihood: str = ""
+    """What ++scoring=likelihood compares: text (of each option), ending, or letter; empty: it cannot be scored so."""
+    likelihood_score: str = ""
+    """The score column that then stands for it. Default: the share of questions whose likeliest option is right."""
     chance: float | None = None
     """The primary metric of guessing, where there is one."""
     inference: InferenceConfig = field(default_factory=InferenceConfig)

@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from ns_eval import job_files, manifest, runs, servers
+from ns_eval import job_files, likelihood, manifest, runs, servers
 from ns_eval.checks.record import recorded
 from ns_eval.client import Client
 from ns_eval.config import ServerConfig
@@ -21,7 +21,6 @@ from ns_eval.files import write_text
 from ns_eval.grading import Grader, build_judge
 from ns_eval.loop import Answer, Places, Shelf, Work, generate, places_for
 from ns_eval.progress import Progress
-from ns_eval.prompts import request
 from ns_eval.records import Generation, Json, Question, Request
 from ns_eval.rundir import SeedFile
 from ns_eval.runs import BenchmarkRun
@@ -148,10 +147,8 @@ def _shelf(run: BenchmarkRun) -> Shelf:
 
 
 async def _graders(share: Share, opened: contextlib.AsyncExitStack) -> dict[str, Grader]:
-    specs = {_key(run.judge): run.judge for run in share.runs if run.judge}
-    return {
-        key: await opened.enter_async_context(Grader(spec, workers=share.grading_workers)) for key, spec in specs.items()
-    }
+    runs_by_key = {_grader_key(run): run for run in share.runs if run.judge}
+    return {key: await opened.enter_async_context(grader_of(run, share.grading_workers)) for key, run in runs_by_key.items()}
 
 
 async def _start(
@@ -166,7 +163,7 @@ async def _start(
     _record_walls(share, [*([sandbox.walls] if sandbox else []), *(grader.walls for grader in graders.values())])
     progress.sampling(found.retries)
     return found.places, [
-        Work(shelf, _asking(run, found.clients[name], sandbox), graders.get(_key(run.judge)))
+        Work(shelf, _asking(run, found.clients[name], sandbox), graders.get(_grader_key(run)))
         for name, run, shelf in turn.asked
     ]
 
@@ -195,7 +192,7 @@ def _asking(run: BenchmarkRun, client: Client, sandbox: Sandbox | RemoteSandbox 
     """One request a sample, with its own seed; where code is run, as many as its rounds need."""
 
     def first(question: Question, seed: int | None) -> Request:
-        return request(run.prompt, question, seed, run.greedy if seed is None else run.sampling)
+        return runs.request_of(run, question, seed)
 
     async def once(asked: Request) -> Generation:
         return await client.complete(asked, timeout_s=run.timeout_s)
@@ -204,6 +201,14 @@ def _asking(run: BenchmarkRun, client: Client, sandbox: Sandbox | RemoteSandbox 
         asked, later = first(question, seed), turns_of(question)[1:] if run.split else ()
         return await (converse(once, asked, later) if later else once(asked))
 
+    async def answer_by_likelihood(question: Question, seed: int | None) -> Generation:
+        def ask(request: Request) -> Awaitable[Generation]:
+            return client.complete(request, timeout_s=run.timeout_s)
+
+        return await likelihood.answer(ask, first(question, seed), question, run.likelihood)
+
+    if run.likelihood:
+        return answer_by_likelihood
     if run.code is None or sandbox is None:
         return answer
     code, box = run.code, sandbox
@@ -228,5 +233,10 @@ def _asking(run: BenchmarkRun, client: Client, sandbox: Sandbox | RemoteSandbox 
     return answer_with_code
 
 
-def _key(spec: Mapping[str, Json]) -> str:
-    return json.dumps(spec, sort_keys=True)
+def grader_of(run: BenchmarkRun, workers: int | None) -> Grader:
+    """The grader of a benchmark; its own limit on a sample holds where it is the shorter one."""
+    return Grader(run.judge, workers=workers, at_most_s=run.grading_s)
+
+
+def _grader_key(run: BenchmarkRun) -> str:
+    return json.dumps([run.judge, run.grading_s], sort_keys=True)

@@ -77,6 +77,7 @@ class Grader:
         *,
         workers: int | None = None,
         timeout_s: float | None = None,
+        at_most_s: float | None = None,
         memory_bytes: int = 2 << 30,
     ) -> None:
         # Built here too, cheaply: a wrong spec is the caller's error, not that of every sample.
@@ -85,6 +86,7 @@ class Grader:
         count = workers if workers is not None else min(8, _cores())
         # A judge of long texts says itself how long one may take.
         limit_s = timeout_s or float(getattr(self.judge, "timeout_s", _TIMEOUT_S))
+        limit_s = min(limit_s, at_most_s or limit_s)
         self._limits = Limits(workers=count, timeout_s=limit_s, memory_bytes=memory_bytes)
         self._pool: Pool | None = None
 

@@ -104,17 +104,30 @@ class EvalConfig(AskConfig):
         ns eval --model=m --server_type=openai --server_address=http://127.0.0.1:8000/v1 --benchmarks=gsm8k --output_dir=out
         ns eval … --benchmarks=hle:64 --judge=math ++judge.model=gpt-4o ++judge.server_type=openai \\
             ++judge.server_address=https://api.openai.com/v1
+        ns eval --model=biomistral_7b --category=biomedical_specialists --samples=50 --output_dir=out --plan
         ns eval … --dry_run              # the plan and the first prompt, nothing is started
     """
 
     benchmarks: list[str] = field(default_factory=list)
     """name:N asks N seeds, name:0 the greedy answer alone, name what its YAML says; comma-separated."""
+    category: list[str] = field(default_factory=list)
+    """The benchmarks of these categories that are ready here. Default without --benchmarks: the model's own categories."""
+    all_categories: bool = False
+    """The benchmarks of every category."""
+    samples: int | None = None
+    """Ask N questions of each benchmark, drawn at random and the same for every model. Default: all, or the category's."""
+    plan: bool = False
+    """Print what would be asked, what is skipped and why, and what it may cost; start nothing."""
+    pilot: list[str] = field(default_factory=list)
+    """Run folders whose lengths and speeds the plan is estimated from. Default: the output_dir itself."""
     split: str | None = None
     """The split to evaluate. Default: the benchmark's own."""
     add_greedy: bool = False
     """Ask the greedy answer (output.jsonl) beside the seeds."""
     end_reasoning_string: str | None = None
     """Where thinking ends in the text, for servers that do not split it off. Default: the judge's, </think>."""
+    scoring: str = "generate"
+    """generate, or likelihood: multiple choice by the log-probabilities of the options, where the server gives them."""
     judge_options: dict[str, Any] = field(default_factory=dict)
     """Switches of the benchmarks' judge, such as compat=nemo-skills; docs/checker.md lists them."""
     judge: dict[str, Any] = field(default_factory=dict)

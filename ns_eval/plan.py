@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ns_eval import models, nemo_skills, prompts, questions, runs
-from ns_eval.benchmarks import Asked, resolve
+from ns_eval import models, nemo_skills, pictures, prompts, questions, runs
+from ns_eval.catalogue import compatibility, scoring, selection
+from ns_eval.catalogue.selection import Chosen, Selection
 from ns_eval.chat_template import chat_template
 from ns_eval.config import BenchmarkConfig, load_yaml
 from ns_eval.engines.engine_commands import check_model
 from ns_eval.engines.request_fields import check_fields
-from ns_eval.errors import UsageError
+from ns_eval.errors import DataError, UsageError
 from ns_eval.grading import asks_a_model, build_judge
 from ns_eval.markup import CodeTags, template_of
 from ns_eval.options import AskConfig, EvalConfig
@@ -40,6 +41,7 @@ class Plan:
     variants: Variants
     runs: tuple[BenchmarkRun, ...]
     shares: tuple[tuple[BenchmarkRun, ...], ...]
+    selection: Selection = field(default_factory=lambda: Selection(()))
 
     @property
     def samples(self) -> int:
@@ -55,11 +57,11 @@ def evaluation(config: EvalConfig, *, num_jobs: int) -> Plan:
     nemo_skills.use(config.nemo_skills_path)
     output_dir = writable(Path(config.output_dir))
     model = models.weights(config.model)
-    asked = resolve(config.benchmarks, starting_seed=config.starting_seed, add_greedy=config.add_greedy)
+    selected = selection.choose(config)
     who = models_asked(config, model, output_dir)
-    first = [run_of(config, item, who.asked[0]) for item in asked]
+    first, selected = _runs(config, selected, who.asked[0])
     found = tuple(of_variant(run, variant) for variant in who.asked for run in first)
-    return Plan(output_dir, model, who, found, deal(found, num_jobs))
+    return Plan(output_dir, model, who, found, deal(found, num_jobs), selected)
 
 
 def models_asked(config: AskConfig, model: str, output_dir: Path) -> Variants:
@@ -79,6 +81,24 @@ def of_variant(run: BenchmarkRun, variant: Variant) -> BenchmarkRun:
     """A benchmark as this model is asked it."""
     folder = variant.folder / "eval-results" / run.name if run.split else variant.folder
     return run.of_model(variant.adapter, folder, variant.identity)
+
+
+def _runs(config: EvalConfig, selected: Selection, variant: Variant) -> tuple[list[BenchmarkRun], Selection]:
+    """The benchmarks that can be asked; of drawn ones those whose questions do not allow it are skipped, with the reason."""
+    found: list[BenchmarkRun] = []
+    for item in selected.chosen:
+        try:
+            found.append(run_of(config, item, variant))
+        except DataError as error:
+            if not selected.categories:
+                raise
+            selected = selection.without(selected, item.asked.benchmark.name, error.message)
+    if not found:
+        raise selection.nothing(selected)
+    few = [f"{run.name} has {run.rows}" for run in found if run.drawn and config.samples and run.rows < config.samples]
+    if few:
+        logger.warning("fewer than %d questions, all are taken: %s", config.samples, ", ".join(few))
+    return found, selected
 
 
 def described(found: Plan, config: AskConfig) -> str:
@@ -130,12 +150,20 @@ def _ranges(seeds: Sequence[int]) -> list[str]:
 def _first_request(run: BenchmarkRun) -> list[str]:
     seed = run.seeds[0]
     sampling = run.greedy if seed is None else run.sampling
-    asked = prompts.request(run.prompt, runs.questions_of(run)[0], seed, sampling)
-    parts = [("text", asked.text)] if asked.messages is None else [(m["role"], m["content"]) for m in asked.messages]
+    asked = runs.request_of(run, runs.questions_of(run)[0], seed)
+    parts = [("text", asked.text)] if asked.messages is None else [(m["role"], _readable(m)) for m in asked.messages]
     shown = {item.name: getattr(sampling, item.name) for item in dataclasses.fields(sampling)}
     drawn = ", ".join(f"{name}={value}" for name, value in shown.items() if value not in (None, (), {}))
     lines = ["", f"first request of {run.name}, {'greedy' if seed is None else f'seed {seed}'} ({drawn})"]
     return [*lines, *(f"  {role}: {line}" for role, text in parts for line in str(text).splitlines())]
+
+
+def _readable(message: Mapping[str, Json]) -> str:
+    """The words of a message; a picture is no text for a screen."""
+    content = message["content"]
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] if part["type"] == "text" else "(a picture)" for part in content)
 
 
 def deal(found: Sequence[BenchmarkRun], num_jobs: int) -> tuple[tuple[BenchmarkRun, ...], ...]:
@@ -153,41 +181,52 @@ def deal(found: Sequence[BenchmarkRun], num_jobs: int) -> tuple[tuple[BenchmarkR
     return tuple(tuple(by_folder[key].with_seeds(seeds) for key, seeds in share.items()) for share in shares if share)
 
 
-def run_of(config: EvalConfig, asked: Asked, variant: Variant) -> BenchmarkRun:
+def run_of(config: EvalConfig, chosen: Chosen, variant: Variant) -> BenchmarkRun:
     """One benchmark as one model is asked it.
 
     Raises:
         UsageError, DataError: questions, prompt, judge or a sampling field that cannot be had.
     """
-    benchmark = asked.benchmark
+    benchmark = chosen.asked.benchmark
     split = config.split or benchmark.split
     questions.require_runnable(benchmark)
     loaded = questions.load(benchmark, split, questions.data_dir(config.data_dir))
-    rows = rows_asked(config, len(loaded.questions))
+    rows = rows_asked(config, len(loaded.questions), chosen.limit)
+    total = loaded.upstream_rows or loaded.rows
+    too_long = compatibility.of_context(compatibility.facts(config.model), config.server, loaded.questions)
+    if too_long is not None:
+        raise DataError(f"{benchmark.name}: {too_long}", hint="++server.context=N, where the model takes more")
     prompt = prompt_of(config, config.prompt_config or benchmark.prompt)
     run = BenchmarkRun(
         name=benchmark.name,
         split=split,
-        seeds=asked.seeds,
+        seeds=chosen.asked.seeds,
         questions=loaded.path,
         fingerprint=loaded.fingerprint,
         rows=rows,
-        upstream_rows=loaded.upstream_rows if loaded.upstream_rows != loaded.rows else None,
+        upstream_rows=total if total != rows else None,
         prompt=prompt,
         sampling=sampling_of(config, benchmark),
         greedy=sampling_of(config, benchmark, greedy=True),
-        judge=judge_spec(benchmark, config),
+        judge=judge_spec(benchmark, config, chosen.timeout_s),
         metric_type=benchmark.metric_type,
         folder=variant.folder / "eval-results" / benchmark.name,
         timeout_s=runs.timeout_s(config.inference, benchmark),
         code=code_of(config, prompt),
+        drawn=chosen.limit is not None,
+        grading_s=chosen.timeout_s,
     )
-    prompts.request(prompt, loaded.questions[0], None, run.greedy)
     if turns_of(loaded.questions[0]) and (prompt.template is not None or run.code is not None):
         raise UsageError(
             f"{benchmark.name} has several turns: they need the server's own chat template, and no code between them",
             hint="leave --prompt_template and ++code_execution out",
         )
+    way = scoring.way_of(config, benchmark)
+    if way:
+        run = scoring.by_likelihood(run, way)
+    runs.request_of(run, loaded.questions[0], None)
+    for question in runs.asked_of(run, loaded.questions):
+        pictures.files_of(question, loaded.path.parent)
     seeded = any(seed is not None for seed in run.seeds)
     for note in check_fields(config.server, run.sampling if seeded else run.greedy, seeded=seeded):
         logger.warning("%s: %s", run.name, note)
@@ -196,13 +235,17 @@ def run_of(config: EvalConfig, asked: Asked, variant: Variant) -> BenchmarkRun:
     return dataclasses.replace(run, settings={**runs.settings_of(run, variant.identity), **shaping})
 
 
-def judge_spec(benchmark: BenchmarkConfig, config: EvalConfig) -> dict[str, Json]:
-    """What builds the benchmark's judge: its YAML, then the benchmark's switches, then the command line's.
+def judge_spec(benchmark: BenchmarkConfig, config: EvalConfig, timeout_s: float | None = None) -> dict[str, Json]:
+    """What builds the benchmark's judge: its YAML, then the benchmark's switches, then the command line's. `timeout_s`
+    bounds all programs of one sample, where the judge runs some.
 
     Raises:
         UsageError: an unknown judge, or an option that it does not have.
     """
-    spec = {**load_yaml(conf_file("judge", benchmark.judge)), **benchmark.judge_options, **config.judge_options}
+    spec = load_yaml(conf_file("judge", benchmark.judge))
+    if timeout_s is not None and "sample_timeout_s" in spec:
+        spec["sample_timeout_s"] = timeout_s
+    spec = {**spec, **benchmark.judge_options, **config.judge_options}
     if config.end_reasoning_string is not None:
         spec["end_reasoning_string"] = config.end_reasoning_string
     if "sandbox" in spec:  # a judge that runs code does it where the command line says
@@ -217,8 +260,10 @@ def _changed(sandbox: SandboxConfig) -> dict[str, Json]:
     return {name: value for name, value in dataclasses.asdict(sandbox).items() if value != ours[name]}
 
 
-def rows_asked(config: AskConfig, there: int) -> int:
-    """How many of the questions that are there `--max_samples` lets through; -1 is all."""
+def rows_asked(config: AskConfig, there: int, limit: int | None = None) -> int:
+    """How many of the questions that are there `--max_samples` lets through, -1 is all; or a `limit` of drawn ones."""
+    if limit is not None:
+        return min(limit, there)
     if config.max_samples == 0 or config.max_samples < -1:
         raise UsageError(f"--max_samples={config.max_samples}: expected a positive number, or -1 for all questions")
     return there if config.max_samples == -1 else min(config.max_samples, there)

@@ -56,6 +56,13 @@ def readiness(benchmark: BenchmarkConfig, folder: Path) -> str:
     return "prepared" if split_file(benchmark, benchmark.split, folder).is_file() else benchmark.status
 
 
+def drawn(found: Sequence[Question], count: int) -> tuple[Question, ...]:
+    """`count` of the questions, in their order; the same ones in every run, and those of a smaller count among them."""
+    ranks = sorted(found, key=lambda question: hashlib.sha256(question.id.encode()).digest())
+    chosen = {question.id for question in ranks[:count]}
+    return tuple(question for question in found if question.id in chosen)
+
+
 def origin_file(path: Path) -> Path:
     """The record of a split's origin, beside it."""
     return path.with_name(f"{path.stem}.origin.json")

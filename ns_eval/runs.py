@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ns_eval import questions
+from ns_eval import pictures, prompts, questions
 from ns_eval.config import BenchmarkConfig, CodeExecutionConfig, InferenceConfig
 from ns_eval.errors import DataError
 from ns_eval.markup import CodeTags
 from ns_eval.prompts import Prompt
-from ns_eval.records import Json, Question, Sampling
+from ns_eval.records import Json, Question, Request, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,10 @@ class CodeRun:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkRun:
-    """`questions` is the prepared file, `fingerprint` its content's; `rows` are asked, `upstream_rows` is set where its
-    origin has another number. Without a `split` they are any rows, and nothing is graded. `judge` is the spec that builds
-    the judge, `adapter` the one that answers (empty: the base model), `settings` what must not change inside one folder."""
+    """`questions` is the prepared file, `fingerprint` its content's; `rows` are asked, the first ones or `drawn` ones, and
+    `upstream_rows` is set where its source has another number. Without a `split` they are any rows, and nothing is graded.
+    `judge` is the spec that builds the judge, which may take `grading_s` seconds for a sample; `adapter` the one that
+    answers (empty: the base model), `settings` what must not change inside one folder."""
 
     name: str
     split: str
@@ -49,6 +50,9 @@ class BenchmarkRun:
     timeout_s: float
     code: CodeRun | None = None
     adapter: str = ""
+    likelihood: str = ""
+    drawn: bool = False
+    grading_s: float | None = None
     settings: Mapping[str, Json] = field(default_factory=dict)
 
     def with_seeds(self, seeds: Sequence[int | None]) -> BenchmarkRun:
@@ -68,7 +72,23 @@ def questions_of(run: BenchmarkRun) -> tuple[Question, ...]:
     found = questions.read(run.questions, run.name) if run.split else questions.read_rows(run.questions)
     if questions.fingerprint(found) != run.fingerprint:
         raise DataError(f"{run.questions} was changed after the run was planned", hint="start the same command again")
-    return found[: run.rows]
+    return asked_of(run, found)
+
+
+def asked_of(run: BenchmarkRun, found: Sequence[Question]) -> tuple[Question, ...]:
+    """Of the questions of its file those that are asked."""
+    return questions.drawn(found, run.rows) if run.drawn else tuple(found[: run.rows])
+
+
+def request_of(run: BenchmarkRun, question: Question, seed: int | None) -> Request:
+    """What is sent for one sample, its pictures included.
+
+    Raises:
+        DataError: see `prompts.request` and `pictures.files_of`.
+        UsageError: pictures on the text route.
+    """
+    asked = prompts.request(run.prompt, question, seed, run.greedy if seed is None else run.sampling)
+    return pictures.with_pictures(asked, pictures.files_of(question, run.questions.parent))
 
 
 _SEEDED = Sampling(temperature=0.7, top_p=0.95)
@@ -107,8 +127,10 @@ def settings_of(run: BenchmarkRun, model: str) -> dict[str, Json]:
     drawn = {item.name: getattr(run.sampling, item.name) for item in dataclasses.fields(Sampling)}
     drawn["stop"] = list(run.sampling.stop)
     drawn["extra_body"] = dict(run.sampling.extra_body)
+    scoring = {"scoring": run.likelihood} if run.likelihood else {}
     return {
         "model": model,
+        **scoring,
         "split": run.split,
         "questions": run.fingerprint,
         "prompt_template": template,

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from ns_eval import benchmarks
 from ns_eval.catalogue import entries
 from ns_eval.catalogue.schema import CategoryConfig
-from ns_eval.config import load_yaml, positional
+from ns_eval.config import ModelConfig, build, load_yaml, positional
 from ns_eval.errors import UsageError, suggest
 from ns_eval.questions import data_dir, readiness
 from ns_eval.resources import conf_names, locate
@@ -110,10 +110,10 @@ def _benchmarks(config: ShowConfig) -> dict[str, Entry]:
     """Each benchmark's `status` as it stands on this machine; how many there are of each goes to stderr."""
     folder = data_dir(config.data_dir)
     names = _of_category(config, lambda chosen: [item.name for item in entries.benchmarks_of([chosen])], "benchmark")
+    files = conf_names("benchmark")
     found = {}
     for name in names:
-        path = conf_names("benchmark")[name]
-        found[name] = {**load_yaml(path), "status": readiness(benchmarks.find(name), folder)}
+        found[name] = {**load_yaml(files[name]), "status": readiness(benchmarks.find(name), folder)}
     _count([entry["status"] for entry in found.values()])
     return {name: entry for name, entry in found.items() if not config.ready or entry["status"] in ("prepared", "ready")}
 
@@ -121,11 +121,12 @@ def _benchmarks(config: ShowConfig) -> dict[str, Entry]:
 def _models(config: ShowConfig) -> dict[str, Entry]:
     """Each model with its categories and groups."""
     members = {item.name: item.models for item in entries.categories()}
+    files = conf_names("model")
     found = {}
     for name in _of_category(config, lambda chosen: chosen.models, "model"):
-        entry = entries.model(name)
+        said = load_yaml(files[name])
+        entry = entries.checked(build(ModelConfig, said, str(files[name])))
         inside = [category for category, models in members.items() if name in models]
-        said = load_yaml(conf_names("model")[name])
         found[name] = {**said, "status": entry.status, "categories": inside, "groups": entries.groups(entry)}
     _count([entry["status"] for entry in found.values()])
     return {name: entry for name, entry in found.items() if not config.ready or entry["status"] == "ready"}

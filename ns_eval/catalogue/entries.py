@@ -44,9 +44,14 @@ def model(name: str) -> ModelConfig:
     entry = models.find(name)
     if entry is None:
         raise UsageError(f"unknown model `{name}`, {suggest(name, conf_names('model'))}", hint="ns show models")
+    return checked(entry)
+
+
+def checked(entry: ModelConfig) -> ModelConfig:
+    """The entry, if its architecture is one that is known; else UsageError."""
     if entry.architecture not in ARCHITECTURES:
         wrong = suggest(entry.architecture, ARCHITECTURES)
-        raise UsageError(f"conf/model/{name}.yaml: `architecture` is `{entry.architecture}`, {wrong}")
+        raise UsageError(f"conf/model/{entry.name}.yaml: `architecture` is `{entry.architecture}`, {wrong}")
     return entry
 
 

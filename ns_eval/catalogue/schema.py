@@ -8,7 +8,7 @@ from typing import Any
 from ns_eval.config import InferenceConfig
 
 ARCHITECTURES = ("decoder", "vision", "encoder", "encoder-decoder")
-STATISTICS = ("mean", "micro_f1", "label_f1", "gap", "rubric", "table", "none")
+STATISTICS = ("mean", "micro_f1", "gap", "rubric", "table", "none")
 
 
 @dataclass
@@ -82,11 +82,11 @@ class MetricConfig:
     high: float | None = 1.0
     """The largest value; none where there is no bound."""
     statistic: str = "mean"
-    """mean of a column, micro_f1 of counts, label_f1 of one class, gap, rubric, table (beside the scores) or none."""
+    """mean of a column, micro_f1 of counts, gap, rubric, table (beside the scores) or none."""
     column: str = ""
     """The score column it reads; empty: the verdict of the benchmark's judge."""
-    label: str = ""
-    """The class whose F1 it is."""
+    subset: str = ""
+    """The subset of a benchmark that it is taken over."""
     status: str = "ready"
     """ready, judged (a model judge must have been asked) or refused; `reason` says why."""
     reason: str = ""

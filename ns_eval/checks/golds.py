@@ -18,7 +18,8 @@ _NAMED = 3
 async def golds(run: BenchmarkRun, most: int, *, quick: bool = False) -> list[Line]:
     """Grades up to `most` references, an empty answer and a wrong one; `quick` leaves out judges that start processes."""
     name = f"golds {run.name}"
-    judge = build_judge(run.judge) if run.judge else None
+    # What the log-probabilities say is in no text that could be graded here.
+    judge = build_judge(run.judge) if run.judge and not run.likelihood else None
     if judge is None or not (hasattr(judge, "grade") or isinstance(judge, SelfLimited)):
         return [] if quick else [Line("ok", name, "a model judges these answers: there is nothing to check here")]
     asked = [question for question in questions_of(run) if next(_forms(question), None) is not None][:most]

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ns_eval import models, plan, servers
-from ns_eval.benchmarks import Asked, resolve
+from ns_eval.catalogue import selection
+from ns_eval.catalogue.selection import Chosen
 from ns_eval.checks.golds import golds
 from ns_eval.checks.lines import Line
 from ns_eval.cluster import clusters
@@ -57,8 +58,9 @@ async def look(config: EvalConfig) -> Looked:
     if config.adapter:
         found.at("adapters", adapters)
     who = found.variants.asked[0] if found.variants else Variant("", output_dir, models.identity(model))
-    for asked in resolve(config.benchmarks, starting_seed=config.starting_seed, add_greedy=config.add_greedy):
-        found.at(f"benchmark {asked.benchmark.name}", functools.partial(_benchmark, found, config, asked, who))
+    for chosen in selection.choose(config).chosen:
+        name = chosen.asked.benchmark.name
+        found.at(f"benchmark {name}", functools.partial(_benchmark, found, config, chosen, who))
     for run in found.runs:
         found.lines += await golds(run, _GOLDS)
     if config.code_execution:
@@ -66,8 +68,8 @@ async def look(config: EvalConfig) -> Looked:
     return found
 
 
-def _benchmark(found: Looked, config: EvalConfig, asked: Asked, who: Variant) -> str:
-    run = plan.run_of(config, asked, who)
+def _benchmark(found: Looked, config: EvalConfig, chosen: Chosen, who: Variant) -> str:
+    run = plan.run_of(config, chosen, who)
     found.runs.append(run)
     return f"{run.rows} questions × {len(run.seeds)} seeds of {run.split}, prompt {run.prompt.name}"
 
