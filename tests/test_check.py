@@ -139,6 +139,14 @@ def test_eval_says_what_can_be_seen_without_a_server(tmp_path: Path, monkeypatch
     assert "$NO_SUCH_KEY is not set" in told and not (tmp_path / "out").exists()
 
 
+def test_a_run_stops_where_an_adapter_changes_nothing(tmp_path: Path) -> None:
+    with odd_model("dead_adapter") as url:
+        words = ["eval", "--model=m", f"--server_address={url}", "--adapter=mine", "--benchmarks=arithmetic:1"]
+        told = ns(*words, "--output_dir=out", cwd=tmp_path, code=4).stderr
+    assert "adapter mine changes nothing" in told
+    assert not list((tmp_path / "out").glob("*/eval-results/*/output*")), "nothing was asked"
+
+
 def test_lines_stand_in_columns() -> None:
     lines = [Line("ok", "key", "set"), Line("fail", "model name", "wrong", "give another")]
     assert shown(lines) == "ok    key         set\nfail  model name  wrong\n                  -> give another"

@@ -76,6 +76,7 @@ class Engine:
         self._children = []
 
     async def _started(self) -> ServerInfo:
+        begun = time.monotonic()
         require_free(self._server.host, urllib.parse.urlsplit(self._endpoint.base_url).port or 0)
         for number, command in enumerate(self._commands):
             log.info("starting %s: %s", self._server.name, shlex.join(command))
@@ -90,6 +91,7 @@ class Engine:
                 raise self._explained("ended while starting", ended.result())
             if not ready.done():
                 raise self._explained(f"did not answer within {limit_s:g} s")
+            log.info("%s answers after %.2f s", self._server.name, time.monotonic() - begun)
             return ready.result()
         finally:
             ready.cancel()
