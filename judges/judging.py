@@ -94,7 +94,7 @@ async def _judge(share: JudgingShare) -> None:
         progress.start([task.shelf for task in tasks])
         if any(task.shelf.waiting.total() for task in tasks):
             found = await connected(share.backend, opened)
-            progress.sampling(found.retries)
+            progress.sampling(found.retries, found.usd)
             await generate([Work(task.shelf, task.asking(found.client)) for task in tasks], found.places, progress)
     for task in tasks:
         task.write()

@@ -22,8 +22,10 @@ from ns_eval.backoff import Backoff, retry_after_s
 from ns_eval.context_limits import CUTS, cut
 from ns_eval.endpoint import Endpoint, body
 from ns_eval.errors import ServerError
+from ns_eval.pace import Pace
 from ns_eval.records import Generation, Json, Request
 from ns_eval.replies import CONTEXT_EXCEEDED, Fault, is_html, read_answer, read_refusal, refusal, room_left, unreachable
+from ns_eval.spending import Spending
 
 # uvicorn, under vLLM and SGLang, closes a connection after 5 idle seconds; one that we still hold then is a reset.
 _KEEPALIVE_S = 4.0
@@ -51,7 +53,8 @@ class Client:
     """`async with Client(endpoint) as client: await client.complete(request, timeout_s=600)`.
 
     `alive`, where the server is ours, returns once it answers again after a restart and raises when it is given up.
-    `on_limited` is called with the pause in seconds at every 429, so that the caller can send less.
+    `on_limited` is called with the pause in seconds at every 429, so that the caller can send less. `spending` keeps the
+    account where requests cost something.
     """
 
     def __init__(
@@ -61,12 +64,15 @@ class Client:
         alive: Callable[[], Awaitable[None]] | None = None,
         on_limited: Callable[[float], None] | None = None,
         backoff: Backoff | None = None,
+        spending: Spending | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.counters = Counters()
         self._alive = alive
         self._on_limited = on_limited
         self._backoff = backoff or Backoff()
+        self._spending = spending
+        self.pace = Pace()
         self._rng = random.Random(0)
         self._fatal: ServerError | None = None
         self._refused = 0
@@ -136,7 +142,7 @@ class Client:
         while True:
             attempt += 1
             started, clock = time.time(), time.perf_counter()
-            found = await self._sent(url, content, timeout_s)
+            found = await self._paid(url, content, timeout_s, request.sampling.max_tokens)
             if isinstance(found, Generation):
                 found = replace(found, meta={**found.meta, **changed}) if changed else found
                 return _stamped(found, attempt, started, time.perf_counter() - clock)
@@ -187,6 +193,27 @@ class Client:
         if self._alive is not None:
             await self._alive()
 
+    async def _paid(self, url: URL, content: bytes, timeout_s: float, max_tokens: int | None) -> Generation | Fault:
+        """One attempt within the API's limits and the budget; an answer without a limit can fill the context."""
+        await self.pace.ready(len(content) // 4 + (max_tokens or 0))
+        spending = self._spending
+        if spending is None:
+            return await self._sent(url, content, timeout_s)
+        reserved = await spending.reserve(len(content), max_tokens or self.endpoint.context)
+        try:
+            found = await self._sent(url, content, timeout_s)
+        except ServerError:
+            spending.release(reserved)
+            raise
+        except BaseException:  # cancelled on the way: what was sent may be billed
+            spending.settle(reserved, None)
+            raise
+        if isinstance(found, Fault) and found.kind not in _PERHAPS_BILLED:
+            spending.release(reserved)
+        else:
+            spending.settle(reserved, found if isinstance(found, Generation) else None)
+        return found
+
     async def _sent(self, url: URL, content: bytes, timeout_s: float) -> Generation | Fault:
         """One attempt. A fault that concerns every request is kept and raised for all."""
         if self._fatal is not None:
@@ -201,6 +228,7 @@ class Client:
                 url, data=content, timeout=timeout, allow_redirects=False, proxy=self._proxy
             ) as response:
                 raw = await response.read()
+                self.pace.seen(response.headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return self._transport_fault(error, timeout_s)
         if response.status == 200 and not is_html(raw):
@@ -244,6 +272,8 @@ class Client:
 # Before the first answer these mean the address, the key or the model; later one of them is a single sample's bad luck
 # (a gateway's page, a 403 by content moderation).
 _EARLY = (200, 301, 302, 303, 307, 308, 403, 404, 405)
+# Faults behind which an answer may have been written, and billed, all the same.
+_PERHAPS_BILLED = ("timeout", "cut", "reset", "bad_json", "aborted")
 _PATHS = {True: "/chat/completions", False: "/completions"}
 
 
@@ -293,8 +323,9 @@ def _kind_of(error: Exception) -> str:
 
 def headers_of(endpoint: Endpoint) -> dict[str, str]:
     """The headers of every request, the key among them."""
-    key = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-    return {**key, **endpoint.headers}
+    names = endpoint.key_headers if endpoint.api_key else ()
+    key = {name: f"Bearer {endpoint.api_key}" if name == "Authorization" else endpoint.api_key for name in names}
+    return {**endpoint.headers, **key}
 
 
 def proxy_of(url: str) -> str | None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ns_eval import generate_plan, generation, judge_plan, launch, manifest, models, plan, rundir
+from ns_eval import generate_plan, generation, judge_plan, launch, manifest, models, plan, rundir, servers
 from ns_eval.catalogue import planning
 from ns_eval.checks.login import quick
 from ns_eval.checks.record import gathered
@@ -26,6 +26,7 @@ from ns_eval.plan import Plan
 from ns_eval.records import Json
 from ns_eval.resources import locate
 from ns_eval.rundir import Expected, SeedFile
+from ns_eval.spending import check_budget, job_budget
 
 
 def evaluate(config: EvalConfig) -> int:
@@ -39,6 +40,8 @@ def evaluate(config: EvalConfig) -> int:
     if config.plan:
         print(planning.text(config, found.runs, found.selection))
         return 0
+    servers.require_key(config.server)
+    _check_budget(config, found)
     for wrong in asyncio.run(quick(config, found.runs)):
         _say(f"{wrong.name}: {wrong.said}; {wrong.todo}")
     _prepare(config, found)
@@ -99,6 +102,8 @@ def generate(config: GenerateConfig) -> int:
     if config.dry_run:
         print(plan.described(found, config))
         return 0
+    servers.require_key(config.server)
+    _check_budget(config, found)
     _prepare(config, found)
     _run(config, cluster, _jobs(config, found), found)
     return 0
@@ -106,6 +111,7 @@ def generate(config: GenerateConfig) -> int:
 
 def _judge(config: GenerateConfig) -> int:
     cluster = cluster_of(config)
+    servers.require_key(config.server)
     asked = judge_plan.judging(config, generate_plan.seeds_named(config))
     files = len(rundir.outputs(asked.source, asked.seeds))
     seeds = f"{files} file{'s' * (files > 1)} of {asked.source}"
@@ -135,13 +141,13 @@ def _with_judging(judged: Chained, found: Plan, jobs: Sequence[JobSpec]) -> list
     chains = [list(jobs[: len(jobs) - len(folders)])]
     for number, (share, job) in enumerate(zip(folders, generating, strict=True)):
         name = "judge" if len(folders) == 1 else f"judge-{number}"
-        behind = _judge_job(judged.command, name, found.output_dir, judged.of(share))
+        behind = _judge_job(judged.command, name, found.output_dir, judged.of(share), jobs=len(folders))
         chains.append([job, dataclasses.replace(behind, after=(job.name,))] if judged.own_job else [in_turn(job, behind)])
     return [job for chain in chains for job in chain]
 
 
-def _judge_job(config: GenerateConfig, name: str, output_dir: Path, judgings: Sequence[Judging]) -> JobSpec:
-    backend = _backend(config, output_dir, name, config.server)
+def _judge_job(config: GenerateConfig, name: str, output_dir: Path, judgings: Sequence[Judging], jobs: int = 1) -> JobSpec:
+    backend = _backend(config, output_dir, name, config.server, jobs)
     share = judge_plan.share(config, judgings, backend, progress_path(output_dir, name))
     return _spec(config, name, "judges.judging:main", share)
 
@@ -213,7 +219,7 @@ def _merges(found: Plan) -> list[JobSpec]:
 def _job(config: EvalConfig | GenerateConfig, found: Plan, number: int, name: str) -> JobSpec:
     share = Share(
         runs=found.shares[number],
-        backend=_backend(config, found.output_dir, name, found.variants.server),
+        backend=_backend(config, found.output_dir, name, found.variants.server, len(found.shares)),
         sandbox=config.sandbox,
         grading_workers=config.grading_workers if isinstance(config, EvalConfig) else None,
         progress=progress_path(found.output_dir, name),
@@ -222,13 +228,21 @@ def _job(config: EvalConfig | GenerateConfig, found: Plan, number: int, name: st
     return _spec(config, name, "ns_eval.generation:main", share)
 
 
-def _backend(config: AskConfig, output_dir: Path, job: str, server: ServerConfig) -> Backend:
+def _check_budget(config: AskConfig, found: Plan) -> None:
+    limits = [drawn.max_tokens or config.server.context for run in found.runs for drawn in (run.sampling, run.greedy)]
+    check_budget(config.budget_usd, config.price, limits)
+
+
+def _backend(config: AskConfig, output_dir: Path, job: str, server: ServerConfig, jobs: int) -> Backend:
+    log = logs_dir(output_dir) / f"{job}.server.log"
     return Backend(
         model=config.model,
         path=models.weights(config.model),
         server=server,
         max_concurrent_requests=config.max_concurrent_requests,
-        log=logs_dir(output_dir) / f"{job}.server.log",
+        log=log,
+        price=config.price,
+        most_usd=job_budget(config.budget_usd, log, jobs),
     )
 
 
@@ -240,7 +254,7 @@ def _spec(config: AskConfig, name: str, target: str, share: object) -> JobSpec:
         gpus=config.server.gpus or 0,
         nodes=config.server.nodes,
         container=config.server_container or config.server_type or "ns-eval",
-        secrets=(config.server.api_key_env,) if config.server.api_key_env else (),
+        secrets=tuple(filter(None, [servers.key_variable(config.server)])),
     )
 
 

@@ -113,6 +113,10 @@ class ServerConfig:
     """The environment variable that holds the key. Keys are never given by value."""
     api_keys: dict[str, str] = field(default_factory=dict)
     """Host -> the variable that holds its key where `api_key_env` names none; sent to no other host."""
+    key_headers: list[str] = field(default_factory=lambda: ["Authorization"])
+    """The headers that carry the key; Authorization carries it as a bearer token."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Further headers of every request. Never a key: this is written into the run folder."""
     ready_timeout_s: float = 1800.0
     """Seconds from the start to the first good answer."""
     health: str = ""

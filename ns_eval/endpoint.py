@@ -33,6 +33,7 @@ class Endpoint:
     text_limit: bool = False
     context_strategy: str = ""
     refuses: tuple[str, ...] = ()
+    key_headers: tuple[str, ...] = ("Authorization",)
 
 
 def endpoint_of(server: ServerConfig, base_url: str, model: str) -> Endpoint:
@@ -46,6 +47,8 @@ def endpoint_of(server: ServerConfig, base_url: str, model: str) -> Endpoint:
         text_limit=server.text_limit,
         context_strategy=server.context_limit_retry_strategy,
         refuses=tuple(server.refuses),
+        headers=server.headers,
+        key_headers=tuple(server.key_headers),
     )
 
 

@@ -5,6 +5,7 @@ NsError
 ├── DataError         3  a question file, a run folder, a table
 ├── ServerError       4  a model server that is absent, wrong or broken
 ├── JobError          5  a job that failed, here or on a cluster
+│   └── BudgetError      the next request could cost more than ++budget_usd leaves
 ├── CoverageError     6  fewer samples than --min_coverage asks for
 └── GateError         7  a comparison that failed its gate
 
@@ -45,6 +46,10 @@ class ServerError(NsError):
 
 class JobError(NsError):
     exit_code = 5
+
+
+class BudgetError(JobError):
+    """What was answered is kept; a larger budget goes on from there."""
 
 
 class CoverageError(NsError):

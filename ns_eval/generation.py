@@ -16,7 +16,7 @@ import msgspec
 from ns_eval import job_files, likelihood, manifest, runs, servers
 from ns_eval.checks.record import recorded
 from ns_eval.client import Client
-from ns_eval.config import ServerConfig
+from ns_eval.config import PriceConfig, ServerConfig
 from ns_eval.files import write_text
 from ns_eval.grading import Grader, build_judge
 from ns_eval.loop import Answer, Places, Shelf, Work, generate, places_for
@@ -28,6 +28,7 @@ from ns_eval.sandbox.box import Sandbox, open_sandbox
 from ns_eval.sandbox.config import SandboxConfig
 from ns_eval.sandbox.remote import RemoteSandbox
 from ns_eval.servers import Running
+from ns_eval.spending import Spending, is_sold, spent_path
 from ns_eval.tools import Message, Settings, native_rounds, rounds
 from ns_eval.turns import converse, turns_of
 
@@ -36,13 +37,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A model and the server that runs it. `model` is the name it is asked by, `path` where its weights lie."""
+    """A model and the server that runs it. `model` is the name it is asked by, `path` where its weights lie, `most_usd` what
+    its answers may cost."""
 
     model: str
     path: str
     server: ServerConfig
     max_concurrent_requests: int
     log: Path
+    price: PriceConfig = field(default_factory=PriceConfig)
+    most_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Connection:
     clients: Mapping[str, Client]
     places: Places
     running: Running
+    spending: Spending | None = None
 
     @property
     def client(self) -> Client:
@@ -73,6 +78,10 @@ class Connection:
 
     def retries(self) -> int:
         return sum(client.counters.retries.total() for client in self.clients.values())
+
+    def usd(self) -> float:
+        """What was spent, earlier starts included."""
+        return 0.0 if self.spending is None else self.spending.spent.usd
 
 
 def arguments_of(share: object) -> dict[str, Json]:
@@ -161,7 +170,7 @@ async def _start(
     if any(run.code for _, run, _ in turn.asked):
         sandbox = await opened.enter_async_context(open_sandbox(share.sandbox))
     _record_walls(share, [*([sandbox.walls] if sandbox else []), *(grader.walls for grader in graders.values())])
-    progress.sampling(found.retries)
+    progress.sampling(found.retries, found.usd)
     return found.places, [
         Work(shelf, _asking(run, found.clients[name], sandbox), graders.get(_grader_key(run)))
         for name, run, shelf in turn.asked
@@ -180,12 +189,15 @@ async def connected(backend: Backend, opened: contextlib.AsyncExitStack, *, chat
     serving = servers.serving(backend.server, backend.model, backend.log, path=backend.path, chat=chat)
     running = await opened.enter_async_context(serving)
     places = places_for(running.slots, backend.max_concurrent_requests)
+    spending = Spending(backend.price, spent_path(backend.log), backend.most_usd) if is_sold(backend.price) else None
     clients = {
-        name: await opened.enter_async_context(Client(endpoint, alive=running.alive, on_limited=lambda _: places.slower()))
+        name: await opened.enter_async_context(
+            Client(endpoint, alive=running.alive, on_limited=lambda _: places.slower(), spending=spending)
+        )
         for name, endpoint in {"": running.endpoint, **running.adapters}.items()
     }
     await opened.enter_async_context(recorded(backend.server, backend.path, backend.log, running, clients))
-    return Connection(clients, places, running)
+    return Connection(clients, places, running, spending)
 
 
 def _asking(run: BenchmarkRun, client: Client, sandbox: Sandbox | RemoteSandbox | None) -> Answer:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ns_eval import benchmarks, models, nemo_skills, plan, rundir, runs
+from ns_eval import benchmarks, models, nemo_skills, plan, rundir, runs, servers
 from ns_eval.catalogue.layering import layers
 from ns_eval.compose import compose, flatten, overrides
 from ns_eval.config import BenchmarkConfig, load_yaml
@@ -23,6 +23,7 @@ from ns_eval.records import Json, Sampling, loads
 from ns_eval.resources import conf_file, conf_names
 from ns_eval.rundir import Expected
 from ns_eval.runs import BenchmarkRun
+from ns_eval.spending import check_budget
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ _OF_THE_COMMAND = (
     "chat_template_kwargs",
     "max_concurrent_requests",
     "price",
+    "budget_usd",
     *(alias for alias in ASK_SPELLINGS.aliases if alias.startswith("server_")),
 )
 
@@ -120,6 +122,7 @@ def chained(config: EvalConfig, found: Plan) -> Chained | None:
     typed = overrides(GenerateConfig, [*words, f"--output_dir={found.output_dir}"], ASK_SPELLINGS)
     command = compose(GenerateConfig, typed, layers(typed))
     command.generation_type = ", ".join(dict.fromkeys(type_of(kind) for kind, _ in kinds.values()))
+    servers.require_key(command.server)
     if not command.server.base_url:
         models.check_weights(models.weights(command.model), command.server_type or "")
     runs_judged = {run.folder: run for run in found.runs if run.name in kinds}
@@ -185,6 +188,7 @@ def share(config: GenerateConfig, judgings: Sequence[Judging], backend: Backend,
     drawn = sampling(config)
     for note in check_fields(config.server, drawn, seeded=False):
         logger.warning("judge: %s", note)
+    check_budget(config.budget_usd, config.price, [drawn.max_tokens])
     return JudgingShare(tuple(judgings), backend, drawn, runs.timeout_s(config.inference, BenchmarkConfig()), progress)
 
 

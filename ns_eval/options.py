@@ -88,6 +88,8 @@ class AskConfig(PlaceConfig):
     """The most requests in flight, in one job."""
     price: PriceConfig = field(default_factory=PriceConfig)
     """What a million tokens cost. Default: the model's in conf/model."""
+    budget_usd: float | None = None
+    """Stop before the answers in this folder have cost more; the same command with a larger one goes on."""
     rerun_done: bool = False
     """Ask everything anew; what is there is moved to a folder beside it."""
     force: bool = False

@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 class Snapshot(msgspec.Struct, frozen=True):
     """The counts of one job. `before` samples were on disk when it started; `done` counts those and its own.
 
-    `judged` and `right` are over this start's samples; `seconds` is its wall time so far; `stage` says what it waits for.
+    `usd` is what they cost, earlier starts included; `judged` and `right` are over this start's samples; `seconds` is its
+    wall time so far; `stage` says what it waits for.
     """
 
     stage: str = "starting"
@@ -37,6 +38,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     retries: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    usd: float = 0.0
 
 
 _COUNTED = ("total", "before", "done", "judged", "right", "truncated", "no_answer", "errors", "tokens")
@@ -57,7 +59,7 @@ def summed(snapshots: Iterable[Snapshot]) -> Snapshot:
     return Snapshot(
         stage=stages[0] if stages else "done",
         seconds=max((item.seconds for item in found), default=0.0),
-        **{name: sum(getattr(item, name) for item in found) for name in (*_COUNTED, "retries")},
+        **{name: sum(getattr(item, name) for item in found) for name in (*_COUNTED, "retries", "usd")},
     )
 
 
@@ -71,6 +73,8 @@ def line(now: Snapshot) -> str:
         parts.append(f"right {now.right / now.judged:.1%}")
     if now.seconds > 0 and now.tokens:
         parts.append(f"{now.tokens / now.seconds:,.0f} tokens/s")
+    if now.usd:
+        parts.append(f"${now.usd:.2f}")
     parts += [f"{name} {count}" for name, count in _troubles(now) if count]
     if asked and now.done < now.total:
         parts.append(f"{_clock((now.total - now.done) * now.seconds / asked)} left")
@@ -95,6 +99,7 @@ class Progress:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._retries: Callable[[], int] = lambda: 0
+        self._usd: Callable[[], float] = lambda: 0.0
         self._counts: Counter[str] = Counter()
         self._stage = "starting the server"
         self._started = time.monotonic()
@@ -108,9 +113,10 @@ class Progress:
             self._counts["before"] += whole - shelf.waiting.total()
         self._counts["done"] = self._counts["before"]
 
-    def sampling(self, retries: Callable[[], int]) -> None:
+    def sampling(self, retries: Callable[[], int], usd: Callable[[], float] = lambda: 0.0) -> None:
         """The server is there: the clock of tokens a second starts."""
-        self._retries, self._stage, self._started = retries, "sampling", time.monotonic()
+        self._retries, self._usd = retries, usd
+        self._stage, self._started = "sampling", time.monotonic()
 
     def sample(self, sample: Sample) -> None:
         found = {"truncated": "truncated", "no_answer": "no_answer", "error": "errors"}.get(sample.status)
@@ -122,7 +128,9 @@ class Progress:
 
     def snapshot(self) -> Snapshot:
         counts = {name: self._counts[name] for name in _COUNTED}
-        return Snapshot(stage=self._stage, retries=self._retries(), seconds=time.monotonic() - self._started, **counts)
+        return Snapshot(
+            stage=self._stage, retries=self._retries(), seconds=time.monotonic() - self._started, usd=self._usd(), **counts
+        )
 
     async def __aenter__(self) -> Progress:
         self._task = asyncio.create_task(self._keep_writing())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ns_eval.endpoint import Endpoint
 from ns_eval.errors import ServerError
-from ns_eval.records import Generation, Json, loads
+from ns_eval.records import Generation, Json, dumps, loads
 
 CONTEXT_EXCEEDED = "context_window_exceeded"
 
@@ -41,6 +41,8 @@ def read_answer(raw: bytes) -> Generation | Fault:
         return Fault("bad_json", f"the answer is no JSON ({error}): {_shown(raw)}")
     try:
         choice = answer["choices"][0]
+        if isinstance(choice.get("error"), dict):
+            return _no_choice(choice, dumps(choice))
         message = choice.get("message")
         text = choice["text"] if message is None else _content(message)
     except (KeyError, IndexError, TypeError, AttributeError):

@@ -56,7 +56,8 @@ async def serving(
         UsageError, DataError: a configuration, model or adapter that cannot be served.
     """
     if server.base_url or not server.argv:
-        endpoint = remote_endpoint(server, model)
+        # A name of the registry stands for what the provider calls the model.
+        endpoint = remote_endpoint(server, path if path and not Path(path).exists() else model)
         yield _running(server, endpoint, await _probed(endpoint, chat), (), None)
         return
     path = path or model
@@ -119,13 +120,29 @@ def remote_endpoint(server: ServerConfig, model: str) -> Endpoint:
     """
     if not server.base_url:
         raise UsageError(f"server type `{server.name}` starts nothing", hint="add --server_address=http://host:port/v1")
-    base_url = normal_url(server.base_url)
-    host = urllib.parse.urlsplit(base_url).hostname or ""
-    variable = server.api_key_env or server.api_keys.get(host, "")
+    base_url, variable = normal_url(server.base_url), key_variable(server)
     key = os.environ.get(variable, "") if variable else ""
     if variable and not key:
         raise ServerError(f"{base_url} needs a key, and ${variable} is not set", hint=f"export {variable}=…")
     return replace(endpoint_of(server, base_url, model), api_key=key, api_key_env=variable)
+
+
+def key_variable(server: ServerConfig) -> str:
+    """The environment variable that holds the key of a remote server; empty where it needs none that is known."""
+    if not server.base_url:
+        return server.api_key_env
+    host = urllib.parse.urlsplit(normal_url(server.base_url)).hostname or ""
+    return server.api_key_env or server.api_keys.get(host, "")
+
+
+def require_key(server: ServerConfig) -> None:
+    """Refuses a remote server whose key is not set, before anything is submitted.
+
+    Raises:
+        ServerError: the variable that should hold the key is not set.
+    """
+    if server.base_url:
+        remote_endpoint(server, "")
 
 
 def normal_url(address: str) -> str:

@@ -94,6 +94,9 @@ def _answered_as(endpoint: Endpoint, status: int, raw: bytes) -> str:
         raise refusal(endpoint, status, raw)
     fault = read_refusal(status, raw, None)
     said = fault.message if isinstance(fault, Fault) else "the request was filtered"
+    if "output limit was reached" in said:
+        # A reasoning model of OpenAI that had one token to think with: it is there.
+        return endpoint.model
     if status >= 500 or status == 429:
         raise NotReady(f"{endpoint.base_url} answers {status}: {said}")
     raise ServerError(f"{endpoint.base_url} refuses a one-token request ({status}): {said}", hint=_hint(said))
