@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ns_eval import generate_plan, generation, judge_plan, launch, manifest, models, plan, rundir, servers
+from ns_eval import generate_plan, generation, job_files, judge_plan, launch, manifest, models, plan, rundir, servers
 from ns_eval.catalogue import planning
 from ns_eval.checks.login import quick
 from ns_eval.checks.record import gathered
 from ns_eval.cluster import clusters
 from ns_eval.cluster.clusters import ClusterConfig
 from ns_eval.config import ServerConfig, build
-from ns_eval.errors import UsageError
+from ns_eval.errors import JobError, UsageError
 from ns_eval.generation import Backend, Share
-from ns_eval.job_files import logs_dir, progress_path
+from ns_eval.job_files import Submitted, logs_dir, progress_path
 from ns_eval.jobs import JobSpec, in_turn
 from ns_eval.judge_plan import Chained, Judging
 from ns_eval.options import AskConfig, EvalConfig, GenerateConfig, PlaceConfig
@@ -28,12 +29,18 @@ from ns_eval.resources import locate
 from ns_eval.rundir import Expected, SeedFile
 from ns_eval.spending import check_budget, job_budget
 
+_GENERATION = "ns_eval.generation:main"
+
 
 def evaluate(config: EvalConfig) -> int:
     """`ns eval`: sample, grade, print the table."""
     cluster = cluster_of(config)
     found = plan.evaluation(config, num_jobs=_num_jobs(config, cluster))
     judged = judge_plan.chained(config, found)
+    if judged is not None and config.chunk_ids is not None:
+        raise UsageError(
+            "--chunk_ids asks a part of the questions, and a judge needs all", hint="leave --judge out until then"
+        )
     if config.dry_run:
         print(plan.described(found, config) + (judge_plan.described(judged) if judged else ""))
         return 0
@@ -44,36 +51,56 @@ def evaluate(config: EvalConfig) -> int:
     _check_budget(config, found)
     for wrong in asyncio.run(quick(config, found.runs)):
         _say(f"{wrong.name}: {wrong.said}; {wrong.todo}")
-    _prepare(config, found)
-    if judged is not None:
-        judge_plan.expect_all(judged, force=config.force)
-    if found.selection.categories:
-        planning.save(found.output_dir, found.runs, found.selection)
-        _say(planning.text(config, found.runs, found.selection))
-    for run in found.runs:
-        seeds = f"{len(run.seeds)} seed{'' if len(run.seeds) == 1 else 's'}"
-        name = f"{config.model}+{run.adapter}" if run.adapter else config.model
-        _say(f"{run.name}: {run.rows} questions × {seeds}, {name} on {config.server_type}")
-    for line in plan.code_lines(found):
-        _say(" ".join(line.split()))
-    jobs = _jobs(config, found)
-    if not _run(config, cluster, _with_judging(judged, found, jobs) if judged else jobs, found):
+    with _entered(found, judged.judgings if judged else ()) as suffix:
+        _prepare(config, found)
+        if judged is not None:
+            judge_plan.expect_all(judged, force=config.force)
+        if found.selection.categories:
+            planning.save(found.output_dir, found.runs, found.selection)
+            _say(planning.text(config, found.runs, found.selection))
+        for run in found.runs:
+            seeds = f"{len(run.seeds)} seed{'' if len(run.seeds) == 1 else 's'}"
+            name = f"{config.model}+{run.adapter}" if run.adapter else config.model
+            _say(f"{run.name}: {run.rows} questions × {seeds}, {name} on {config.server_type}")
+        for line in plan.code_lines(found):
+            _say(" ".join(line.split()))
+        jobs = _jobs(config, found, suffix)
+        if judged is not None:
+            jobs = _with_judging(judged, found, jobs, suffix)
+        asked = _table_of(config, found, judged)
+        if config.detach and config.chunk_ids is None and asked["benchmarks"]:
+            jobs += [_table_job(asked, found, f"table{suffix}", jobs)]
+        submitted = launch.submit(jobs, cluster, found.output_dir, detach=config.detach)
+    if not _awaited(config, submitted, _folders(found)):
+        return 0
+    if config.chunk_ids is not None:
+        _say(f"chunks {config.chunk_ids} are done; with the others: ns summarize_results {config.output_dir}")
         return 0
     for item in judged.judgings if judged else ():
         _say(f"{item.folder.name}: {judge_plan.saving(item.folder)}")
     if found.selection.categories:
         return _report(found)
-    graded = [run.name for run in found.runs if run.judge or (judged and judged.of([run.folder]))]
-    code = _summarize(config, found, list(dict.fromkeys(graded))) if graded else 0
+    code = _summarize(asked) if asked["benchmarks"] else 0
     if config.adapter:
         locate("summarize.text_runs:show_adapters")(found.output_dir)
     return code
 
 
-def _run(config: AskConfig, cluster: ClusterConfig, jobs: list[JobSpec], found: Plan | None = None) -> bool:
-    """Starts the jobs and waits for their end; False where they were only started."""
-    output_dir = Path(config.output_dir).absolute()
-    submitted = launch.submit(jobs, cluster, output_dir, detach=config.detach)
+@contextlib.contextmanager
+def _entered(found: Plan, judgings: Sequence[Judging] = ()) -> Iterator[str]:
+    """The run folder while jobs are added to it, and what their names end with.
+
+    Raises:
+        JobError: jobs of an earlier command write the same files.
+    """
+    _make(found.output_dir)
+    files = [file for share in found.shares for run in share for file in run.files]
+    with job_files.locked(found.output_dir):
+        yield launch.suffix(found.output_dir, [*files, *(str(judging.folder) for judging in judgings)])
+
+
+def _awaited(config: AskConfig, submitted: Sequence[Submitted], folders: Iterable[Path]) -> bool:
+    """Waits for the jobs' end and records it in each of the run folders; False where they were only started."""
     if config.detach:
         _say(f"{len(submitted)} job{'s' * (len(submitted) > 1)} started; `ns status {config.output_dir}` follows them")
         return False
@@ -84,8 +111,8 @@ def _run(config: AskConfig, cluster: ClusterConfig, jobs: list[JobSpec], found: 
         outcome = type(error).__name__
         raise
     finally:
-        asked = gathered(logs_dir(output_dir), started)
-        for folder in {output_dir, *(variant.folder for variant in (found.variants.asked if found else ()))}:
+        asked = gathered(logs_dir(Path(config.output_dir).absolute()), started)
+        for folder in folders:
             manifest.end(folder, outcome, asked)
     for name, facts in asked.items():
         for note in facts.get("notes", ()):
@@ -93,19 +120,26 @@ def _run(config: AskConfig, cluster: ClusterConfig, jobs: list[JobSpec], found: 
     return True
 
 
+def _folders(found: Plan) -> list[Path]:
+    """Every run folder that a command fills."""
+    return list(dict.fromkeys([found.output_dir, *(variant.folder for variant in found.variants.asked)]))
+
+
 def generate(config: GenerateConfig) -> int:
     """`ns generate`: answer every row of a file, or judge the outputs of a run."""
     if config.generation_type != "generate":
         return _judge(config)
     cluster = cluster_of(config)
-    found = generate_plan.rows(config)
+    found = generate_plan.rows(config, num_jobs=config.num_jobs or (1 if config.num_chunks is None else -1))
     if config.dry_run:
         print(plan.described(found, config))
         return 0
     servers.require_key(config.server)
     _check_budget(config, found)
-    _prepare(config, found)
-    _run(config, cluster, _jobs(config, found), found)
+    with _entered(found) as suffix:
+        _prepare(config, found)
+        submitted = launch.submit(_jobs(config, found, suffix), cluster, found.output_dir, detach=config.detach)
+    _awaited(config, submitted, _folders(found))
     return 0
 
 
@@ -124,32 +158,37 @@ def _judge(config: GenerateConfig) -> int:
     judge_plan.expect_calls(asked, config, force=config.force)
     manifest.begin(asked.folder, dataclasses.asdict(config), {}, models.identity(models.weights(config.model)))
     _say(f"{config.model} on {config.server_type} judges {seeds}")
-    if _run(config, cluster, [_judge_job(config, "judge", asked.folder, [asked])]):
+    job = _judge_job(config, "judge", asked.folder, [asked])
+    if _awaited(config, launch.submit([job], cluster, asked.folder, detach=config.detach), [asked.folder]):
         _say(judge_plan.saving(asked.folder))
     return 0
 
 
-def _with_judging(judged: Chained, found: Plan, jobs: Sequence[JobSpec]) -> list[JobSpec]:
+def _with_judging(judged: Chained, found: Plan, jobs: Sequence[JobSpec], suffix: str) -> list[JobSpec]:
     """The jobs of the generation and those that judge: one behind each, or one behind all where a benchmark is dealt over
     several."""
     folders = [[run.folder for run in share] for share in found.shares]
     dealt = [folder for share in folders for folder in share]
-    generating = jobs[len(jobs) - len(folders) :]
+    last = jobs[len(jobs) - len(folders) :]
     if len(set(dealt)) < len(dealt):
-        last = _judge_job(judged.command, "judge", found.output_dir, judged.judgings)
-        return [*jobs, dataclasses.replace(last, after=tuple(job.name for job in generating))]
-    chains = [list(jobs[: len(jobs) - len(folders)])]
-    for number, (share, job) in enumerate(zip(folders, generating, strict=True)):
-        name = "judge" if len(folders) == 1 else f"judge-{number}"
-        behind = _judge_job(judged.command, name, found.output_dir, judged.of(share), jobs=len(folders))
-        chains.append([job, dataclasses.replace(behind, after=(job.name,))] if judged.own_job else [in_turn(job, behind)])
-    return [job for chain in chains for job in chain]
+        judging = _judge_job(judged.command, f"judge{suffix}", found.output_dir, judged.judgings)
+        return [*jobs, dataclasses.replace(judging, after=tuple(job.name for job in last))]
+    names = [f"judge{suffix}"] if len(folders) == 1 else [f"judge{suffix}-{number}" for number in range(len(folders))]
+    behind = [
+        _judge_job(judged.command, name, found.output_dir, judged.of(share), jobs=len(folders))
+        for name, share in zip(names, folders, strict=True)
+    ]
+    if judged.own_job:
+        return [*jobs, *(dataclasses.replace(job, after=(one.name,)) for job, one in zip(behind, last, strict=True))]
+    merges = [job for job in jobs if job.target != _GENERATION]
+    generating = jobs[len(merges) :]
+    return [*merges, *(in_turn(job, behind[number % len(folders)]) for number, job in enumerate(generating))]
 
 
 def _judge_job(config: GenerateConfig, name: str, output_dir: Path, judgings: Sequence[Judging], jobs: int = 1) -> JobSpec:
     backend = _backend(config, output_dir, name, config.server, jobs)
     share = judge_plan.share(config, judgings, backend, progress_path(output_dir, name))
-    return _spec(config, name, "judges.judging:main", share)
+    return _spec(config, name, "judges.judging:main", share, [str(judging.folder) for judging in judgings])
 
 
 def cluster_of(config: PlaceConfig) -> ClusterConfig:
@@ -197,35 +236,55 @@ def _make(folder: Path) -> None:
         raise UsageError(f"--output_dir={folder} cannot be made: {error.strerror}") from error
 
 
-def _jobs(config: EvalConfig | GenerateConfig, found: Plan) -> list[JobSpec]:
-    names = ["generate"] if len(found.shares) == 1 else [f"generate-{number}" for number in range(len(found.shares))]
-    merges = _merges(found)
-    jobs = [_job(config, found, number, name) for number, name in enumerate(names)]
-    return [*merges, *(dataclasses.replace(job, after=tuple(merge.name for merge in merges)) for job in jobs)]
+def _jobs(config: EvalConfig | GenerateConfig, found: Plan, suffix: str) -> list[JobSpec]:
+    """The jobs of a plan, then `--dependent_jobs` times those that do what these leave undone."""
+    jobs = _merges(found, suffix)
+    merges = [job.name for job in jobs]
+    before: list[str] = []
+    for turn in range(1 + config.dependent_jobs):
+        stage = f"generate{suffix}-rest{turn}" if turn else f"generate{suffix}"
+        numbers = range(len(found.shares))
+        names = [stage] if len(found.shares) == 1 else [f"{stage}-{number}" for number in numbers]
+        for number, name, continues in zip(numbers, names, before or [""] * len(names), strict=True):
+            job = _job(config, found, number, name)
+            after = tuple(before or merges)
+            jobs.append(dataclasses.replace(job, after=after, even_if_failed=bool(before), continues=continues))
+        before = names
+    return jobs
 
 
-def _merges(found: Plan) -> list[JobSpec]:
+def _merges(found: Plan, suffix: str) -> list[JobSpec]:
     """The jobs that make a model of base and adapter, where something is left to ask it."""
     left = {
         run.adapter for run in found.runs if not all(SeedFile(run.folder, seed).done_marker.exists() for seed in run.seeds)
     }
     return [
-        JobSpec(f"merge-{name}", "ns_eval.conversion:run_job", dataclasses.asdict(merge))
+        JobSpec(f"merge{suffix}-{name}", "ns_eval.conversion:run_job", dataclasses.asdict(merge))
         for name, merge in found.variants.merges.items()
         if name in left
     ]
 
 
 def _job(config: EvalConfig | GenerateConfig, found: Plan, number: int, name: str) -> JobSpec:
+    runs = found.shares[number]
     share = Share(
-        runs=found.shares[number],
+        runs=runs,
         backend=_backend(config, found.output_dir, name, found.variants.server, len(found.shares)),
         sandbox=config.sandbox,
         grading_workers=config.grading_workers if isinstance(config, EvalConfig) else None,
         progress=progress_path(found.output_dir, name),
         merged={adapter: merge.output_model for adapter, merge in found.variants.merges.items()},
     )
-    return _spec(config, name, "ns_eval.generation:main", share)
+    return _spec(config, name, _GENERATION, share, [file for run in runs for file in run.files])
+
+
+def _table_job(asked: Mapping[str, Json], found: Plan, name: str, jobs: Sequence[JobSpec]) -> JobSpec:
+    """The job that makes the table when those before it are done: behind `--detach` nobody waits for that."""
+    continued = {job.continues for job in jobs}
+    after = tuple(job.name for job in jobs if job.name not in continued)
+    folders = [str(folder) for folder in _folders(found)]
+    arguments = {"asked": asked, "folders": folders, "since": time.time()}
+    return JobSpec(name=name, target="ns_eval.commands:table", arguments=arguments, after=after)
 
 
 def _check_budget(config: AskConfig, found: Plan) -> None:
@@ -246,7 +305,7 @@ def _backend(config: AskConfig, output_dir: Path, job: str, server: ServerConfig
     )
 
 
-def _spec(config: AskConfig, name: str, target: str, share: object) -> JobSpec:
+def _spec(config: AskConfig, name: str, target: str, share: object, writes: Sequence[str]) -> JobSpec:
     return JobSpec(
         name=name,
         target=target,
@@ -255,6 +314,7 @@ def _spec(config: AskConfig, name: str, target: str, share: object) -> JobSpec:
         nodes=config.server.nodes,
         container=config.server_container or config.server_type or "ns-eval",
         secrets=tuple(filter(None, [servers.key_variable(config.server)])),
+        writes=tuple(writes),
     )
 
 
@@ -268,15 +328,35 @@ def _report(found: Plan) -> int:
     return code
 
 
-def _summarize(config: EvalConfig, found: Plan, graded: list[str]) -> int:
-    """The table of what this command asked and something graded, as `ns summarize_results` prints it."""
-    schema = locate("summarize.results:ResultsConfig")
-    values: dict[str, Json] = {
+def _table_of(config: EvalConfig, found: Plan, judged: Chained | None) -> dict[str, Json]:
+    """The table of what this command asked and something graded."""
+    graded = [run.name for run in found.runs if run.judge or (judged and judged.of([run.folder]))]
+    return {
         "results_dirs": [str(variant.folder) for variant in found.variants.asked],
-        "benchmarks": graded,
+        "benchmarks": list(dict.fromkeys(graded)),
         "min_coverage": config.min_coverage,
     }
-    return int(locate("summarize.results:main")(build(schema, values, "summarize_results")) or 0)
+
+
+def table(asked: Mapping[str, Json], folders: Sequence[str], since: float) -> None:
+    """The job behind `--detach` that prints the table into its log and writes metrics.json.
+
+    `since` is when the command was given, in Unix seconds.
+
+    Raises:
+        JobError: too small a share of the samples was graded.
+    """
+    code = _summarize(asked)
+    for folder in folders:
+        manifest.end(Path(folder), "done" if code == 0 else "JobError", gathered(logs_dir(Path(folders[0])), since))
+    if code:
+        raise JobError(f"less than {asked['min_coverage']:.0%} of the samples were graded: the table says of what")
+
+
+def _summarize(asked: Mapping[str, Json]) -> int:
+    """As `ns summarize_results` prints it."""
+    schema = locate("summarize.results:ResultsConfig")
+    return int(locate("summarize.results:main")(build(schema, dict(asked), "summarize_results")) or 0)
 
 
 def _say(text: str) -> None:

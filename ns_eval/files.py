@@ -17,7 +17,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     `durable` waits for the disk first; what is rewritten every second need not.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    # Two machines may have a process of the same number.
+    partial = path.with_name(f"{path.name}.{os.uname().nodename}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
             yield file

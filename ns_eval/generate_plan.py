@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from pathlib import Path
 
 from ns_eval import models, nemo_skills, plan, prompts, questions, runs
@@ -13,10 +12,8 @@ from ns_eval.options import GenerateConfig
 from ns_eval.plan import Plan
 from ns_eval.runs import BenchmarkRun
 
-_SEEDS = re.compile(r"(\d+)\.\.(\d+)")
 
-
-def rows(config: GenerateConfig) -> Plan:
+def rows(config: GenerateConfig, *, num_jobs: int) -> Plan:
     """The plan of generation_type=generate: every row of a file, no judge.
 
     Raises:
@@ -61,7 +58,7 @@ def rows(config: GenerateConfig) -> Plan:
     prompts.request(prompt, found[0], None, run.greedy)
     run = dataclasses.replace(run, settings=runs.settings_of(run, who.asked[0].identity))
     asked = tuple(plan.of_variant(run, variant) for variant in who.asked)
-    return Plan(output_dir, model, who, asked, (asked,))
+    return Plan(output_dir, model, who, asked, plan.deal(plan.chunked(asked, config), num_jobs))
 
 
 def seeds_named(config: GenerateConfig) -> tuple[int | None, ...] | None:
@@ -73,22 +70,7 @@ def seeds_named(config: GenerateConfig) -> tuple[int | None, ...] | None:
     if config.num_random_seeds and config.random_seeds:
         raise UsageError("give --num_random_seeds or --random_seeds, not both")
     if config.random_seeds:
-        return tuple(_numbers(config.random_seeds))
+        return tuple(runs.numbers(config.random_seeds, "random_seeds"))
     if config.num_random_seeds:
         return tuple(range(config.starting_seed, config.starting_seed + config.num_random_seeds))
     return None
-
-
-def _numbers(text: str) -> list[int]:
-    found: list[int] = []
-    for item in text.split(","):
-        span = _SEEDS.fullmatch(item.strip())
-        if span:
-            found += range(int(span[1]), int(span[2]) + 1)
-        elif item.strip().isdecimal():
-            found.append(int(item))
-        else:
-            raise UsageError(
-                f"--random_seeds={text}: `{item}` is no number", hint="--random_seeds=0,3 or --random_seeds=0..7"
-            )
-    return found

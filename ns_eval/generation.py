@@ -149,8 +149,11 @@ def _record_grader(run: BenchmarkRun) -> None:
 
 
 def _shelf(run: BenchmarkRun) -> Shelf:
+    found = runs.questions_of(run)
+    chunk = None if run.chunk is None else run.chunk[0]
+    files = {seed: SeedFile(run.folder, seed, chunk, judged=bool(run.judge)) for seed in run.seeds}
     name = f"{run.name}+{run.adapter}" if run.adapter else run.name
-    shelf = Shelf(name, runs.questions_of(run), {seed: SeedFile(run.folder, seed) for seed in run.seeds})
+    shelf = Shelf(name, runs.part_of(run, found), files, [question.id for question in found])
     shelf.read()
     return shelf
 

@@ -141,7 +141,9 @@ def _folder(given: str) -> Path:
 
 def _again(found: list[Current]) -> list[Submitted]:
     """The jobs that failed, and those that waited for them in vain or still wait for them."""
-    names = {now.job.name for now in found if now.state in ("failed", "stopped", "blocked")}
+    last = {job.name for job in job_files.last_of_chains([now.job for now in found])}
+    bad = [now for now in found if now.state in ("failed", "stopped", "blocked")]
+    names = {now.job.name for now in bad if now.job.name in last}
     return [now.job for now in found if now.job.name in names]
 
 

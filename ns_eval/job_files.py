@@ -8,7 +8,10 @@ eval-logs/<name>.log                 what it says (a link to submitit's file on 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -40,13 +43,17 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True):
-    """One job as it was submitted. `job_id` is Slurm's (`123_4` in an array) or empty; `pid` that of a local job."""
+    """One job as it was submitted. `job_id` is Slurm's (`123_4` in an array) or empty; `pid` that of a local job.
+
+    `continues` names the job whose rest it does, and whose end it makes good.
+    """
 
     name: str
     folder: Path
     executor: str
     job_id: str = ""
     after: tuple[str, ...] = ()
+    continues: str = ""
     pid: int | None = None
     pid_started: str | None = None
     gpus: tuple[int, ...] = ()
@@ -144,6 +151,40 @@ def read_table(output_dir: Path) -> Table:
         raise DataError(f"no jobs were started in {output_dir}: there is no jobs.json", hint="ns eval --help") from error
     except msgspec.DecodeError as error:
         raise DataError(f"{path}: not what `ns` writes there ({error})", hint=f"mv {path} {path}.broken") from error
+
+
+def last_of_chains(jobs: Sequence[Submitted]) -> list[Submitted]:
+    """Without the jobs whose rest another one does: that one's end counts."""
+    continued = {job.continues for job in jobs}
+    return [job for job in jobs if job.name not in continued]
+
+
+def overlap(some: Iterable[str], others: Iterable[str]) -> str:
+    """The first of `some` that is among `others` too, empty where none is; `path#2/4` is the third quarter of a file."""
+    known: dict[str, set[str]] = {}
+    for name in others:
+        path, _, part = name.partition("#")
+        known.setdefault(path, set()).add(part)
+    for name in some:
+        path, _, part = name.partition("#")
+        for other in known.get(path, ()):
+            apart = part and other and part != other and part.partition("/")[2] == other.partition("/")[2]
+            if not apart:
+                return path
+    return ""
+
+
+@contextlib.contextmanager
+def locked(output_dir: Path) -> Iterator[None]:
+    """One command at a time changes what a run folder expects and which jobs it has; others wait for a moment.
+
+    Where a file system has no locks, nothing is promised.
+    """
+    output_dir.mkdir(parents=True, exist_ok=True)
+    with (output_dir / ".lock").open("w") as file:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def has_table(output_dir: Path) -> bool:

@@ -35,7 +35,8 @@ class JobSpec:
 
     A job starts when those in `after` have ended, and fails at once where one of them is not done, unless `even_if_failed`.
     `container` names an image of the cluster config, `secrets` environment variables whose values it needs. A target that
-    counts in the job's progress file is started again after a time limit as long as its counts grow.
+    counts in the job's progress file is started again after a time limit as long as its counts grow. `writes` names what no
+    other job may write at the same time, `continues` the job whose rest it does.
     """
 
     name: str
@@ -50,12 +51,15 @@ class JobSpec:
     time_limit: str | None = None
     container: str = "ns-eval"
     secrets: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    continues: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SpecFile:
     """A spec with what the launcher adds. `variables` are read from `environment`, a 0600 file outside the run folder;
-    `limit_minutes` is the time limit and `signal_s` how long before it the job is told, where there is one."""
+    `limit_minutes` is the time limit and `signal_s` how long before it the job is told, where there is one; `requeue` says
+    whether it may be queued again then."""
 
     job: JobSpec
     output_dir: Path
@@ -63,6 +67,7 @@ class SpecFile:
     variables: tuple[str, ...] = ()
     limit_minutes: int | None = None
     signal_s: int = 0
+    requeue: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,9 @@ class Job:
         found = read_spec(self.spec)
         for number in (signal.SIGUSR2, signal.SIGTERM):  # Slurm's own follow while the server is stopped
             signal.signal(number, signal.SIG_IGN)
+        if not found.requeue:
+            _end(found, "stopped", "it was told to end, and must not be queued again", "ns retry OUT goes on", 5)
+            raise SystemExit(5)
         state = read_state(found.output_dir, found.job.name)
         idle = 0 if _grew(progress_path(found.output_dir, found.job.name)) else state.idle + _near_limit(found, state)
         if idle >= _IDLE_STARTS:
@@ -114,6 +122,7 @@ def in_turn(first: JobSpec, second: JobSpec) -> JobSpec:
         gpus=max(first.gpus, second.gpus),
         nodes=max(first.nodes, second.nodes),
         secrets=tuple(dict.fromkeys([*first.secrets, *second.secrets])),
+        writes=(*first.writes, *second.writes),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import os
 import signal
@@ -60,7 +61,7 @@ def submit(
         local_scheduler.require_room(specs, here)
         for spec in specs:
             write_spec(SpecFile(spec, output_dir))
-        submitted = tuple(Submitted(name=spec.name, folder=output_dir, executor="local", after=spec.after) for spec in specs)
+        submitted = tuple(slurm_jobs.as_submitted(spec, output_dir, "local") for spec in specs)
     table = Table(
         cluster=cluster.source,
         partition=cluster.partition,
@@ -76,6 +77,26 @@ def submit(
     return submitted
 
 
+def suffix(output_dir: Path, files: Sequence[str]) -> str:
+    """What a command appends to the first word of its jobs' names: nothing, or `.2` while `generate` is under way.
+
+    Raises:
+        JobError: a job of an earlier command writes one of the files that this one's would write.
+    """
+    if not job_files.has_table(output_dir):
+        return ""
+    table = job_files.read_table(output_dir)
+    _require_no_owner(output_dir, table)
+    still = slurm_jobs.unfinished([job for job in table.jobs if job.executor == "slurm"])
+    for job in still:
+        both = job_files.overlap(read_spec(job_files.spec_path(output_dir, job.name)).job.writes, files)
+        if both:
+            raise _still_there(output_dir, job, f" and writes {both}")
+    taken = {job.name.partition("-")[0].partition(".")[2] or "1" for job in still}
+    number = next(number for number in itertools.count(1) if str(number) not in taken)
+    return "" if number == 1 else f".{number}"
+
+
 def wait(submitted: Sequence[Submitted]) -> None:
     """Shows progress until all jobs have ended. Local ones run here: an interrupt ends them, Slurm's go on.
 
@@ -84,7 +105,7 @@ def wait(submitted: Sequence[Submitted]) -> None:
     """
     output_dir = submitted[0].folder
     if submitted[0].executor == "slurm":
-        with closing(Watching(output_dir, [job.name for job in submitted])) as watching:
+        with closing(Watching(output_dir, [(job.name, job.continues) for job in submitted])) as watching:
             slurm_jobs.wait(submitted, watching.show)
     else:
         _keep(output_dir, [job.name for job in submitted])
@@ -93,6 +114,7 @@ def wait(submitted: Sequence[Submitted]) -> None:
 
 def raise_failures(submitted: Sequence[Submitted]) -> None:
     """The error of jobs that have ended without being done; nothing where all are."""
+    submitted = job_files.last_of_chains(submitted)
     states = {job.name: job_files.read_state(job.folder, job.name) for job in submitted}
     failed = [job for job in submitted if states[job.name].state != "done"]
     if not failed:
@@ -139,8 +161,9 @@ def keep(output_dir: Path) -> int:
 
 def _keep(output_dir: Path, names: Sequence[str]) -> None:
     specs = [read_spec(job_files.spec_path(output_dir, name)).job for name in names]
+    chain = [(spec.name, spec.continues) for spec in specs]
     scheduler = Scheduler(output_dir, specs, functools.partial(_start_here, output_dir))
-    with _told_to_stop(), closing(scheduler), closing(Watching(output_dir, names)) as watching:
+    with _told_to_stop(), closing(scheduler), closing(Watching(output_dir, chain)) as watching:
         try:
             while scheduler.step():
                 watching.show()
@@ -158,20 +181,28 @@ def _ended(output_dir: Path, names: set[str]) -> tuple[Submitted, ...]:
         return ()
     table = job_files.read_table(output_dir)
     local = [job for job in table.jobs if job.executor == "local"]
+    _require_no_owner(output_dir, table)
+    local_scheduler.end_leftovers(local)
+    again = [job for job in table.jobs if job.executor == "slurm" and job.name in names]
+    still = slurm_jobs.unfinished(again)
+    if still:
+        raise _still_there(output_dir, still[0])
+    return tuple(job for job in table.jobs if job.name not in names)
+
+
+def _require_no_owner(output_dir: Path, table: Table) -> None:
     if local_scheduler.owner_alive(table):
         raise JobError(
             f"an earlier command still runs jobs in {output_dir} (process {table.owner})",
             hint=f"ns status {output_dir} shows them, ns cancel {output_dir} ends them",
         )
-    local_scheduler.end_leftovers(local)
-    again = [job for job in table.jobs if job.executor == "slurm" and job.name in names]
-    still = slurm_jobs.unfinished(again)
-    if still:
-        raise JobError(
-            f"{still[0].name} of an earlier command is still queued or running (job {still[0].job_id})",
-            hint=f"ns status {output_dir} shows it, ns cancel {output_dir} ends it",
-        )
-    return tuple(job for job in table.jobs if job.name not in names)
+
+
+def _still_there(output_dir: Path, job: Submitted, more: str = "") -> JobError:
+    return JobError(
+        f"{job.name} of an earlier command is still queued or running (job {job.job_id}){more}",
+        hint=f"ns status {output_dir} shows it, ns cancel {output_dir} ends it",
+    )
 
 
 def _start_here(

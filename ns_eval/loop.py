@@ -34,11 +34,15 @@ class Watcher(Protocol):
 
 @dataclass(slots=True)
 class Shelf:
-    """One benchmark on disk as one job fills it: the file of each seed, and how many samples each still waits for."""
+    """One benchmark on disk as one job fills it: the file of each seed, and how many samples each still waits for.
+
+    `whole` names all questions of the benchmark, in its order, where `questions` are a chunk of them.
+    """
 
     benchmark: str
     questions: Sequence[Question]
     files: Mapping[int | None, SeedFile]
+    whole: Sequence[str] = ()
     waiting: Counter[int | None] = field(default_factory=Counter)
 
     @property
@@ -49,16 +53,20 @@ class Shelf:
         """Learns what is there. A file whose last sample is there is finished: a kill can fall before the renaming."""
         for seed, file in self.files.items():
             file.read()
-            self.waiting[seed] = len(file.left(self.names))
+            self.waiting[seed] = len(file.left(self.names)) + len(file.unjudged(self.names))
             if not self.waiting[seed]:
-                file.finish(self.names)
+                file.finish(self.whole or self.names)
+
+    def keep(self, sample: Sample) -> None:
+        """Writes an answer that nobody has graded yet: a kill does not lose it."""
+        self.files[sample.seed].append(sample)
 
     def put(self, sample: Sample) -> None:
         """Writes one sample; the last one finishes its file."""
         self.files[sample.seed].append(sample)
         self.waiting[sample.seed] -= 1
         if not self.waiting[sample.seed]:
-            self.files[sample.seed].finish(self.names)
+            self.files[sample.seed].finish(self.whole or self.names)
 
     def close(self) -> None:
         for file in self.files.values():
@@ -85,7 +93,7 @@ class _Item:
         return self.work.shelf.benchmark, self.question.id
 
 
-# So many answers may wait for their grader before nothing more is asked.
+# So many answers may wait for their grader before nothing more is asked: they hold memory.
 _UNGRADED = 16
 
 
@@ -163,7 +171,6 @@ class _Run:
             await asyncio.gather(*self._running, return_exceptions=True)
 
     def _start(self) -> None:
-        # Answers that wait for their grader hold memory, and a kill loses them: they must not pile up.
         backlog = self._places.most + _UNGRADED
         while self._queue and self._places.free() and len(self._running) < backlog:
             self._places.used += 1
@@ -180,17 +187,20 @@ class _Run:
         """One sample, from the prompt to the line on disk. Its place is free as soon as the answer is there."""
         work, question, seed = item.work, item.question, item.seed
         try:
-            generation = await work.answer(question, seed)
+            kept = work.shelf.files[seed].kept(question.id)
+            generation = kept or await work.answer(question, seed)
         finally:
             self._places.used -= 1
             self._wake.set()
         self._queue.finished(item.key, generation.completion_tokens or 0)
-        verdicts: tuple[Verdict, ...] = ()
+        sample = Sample(question, seed, status_of(generation, ()), generation)
         if generation.error is None:
             self._places.answered()
             if work.grader is not None:
+                if kept is None:
+                    work.shelf.keep(sample)
                 verdicts = (await work.grader.grade(question, generation),)
-        sample = Sample(question, seed, status_of(generation, verdicts), generation, verdicts)
+                sample = Sample(question, seed, status_of(generation, verdicts), generation, verdicts)
         work.shelf.put(sample)
         self._watcher.sample(sample)
 
@@ -201,7 +211,7 @@ def _queue(works: Sequence[Work]) -> Queue[_Item]:
         shelf = work.shelf
         asked: dict[str, list[int | None]] = {name: [] for name in shelf.names}
         for seed, file in shelf.files.items():
-            for name in file.left(shelf.names):
+            for name in [*file.left(shelf.names), *file.unjudged(shelf.names)]:
                 asked[name].append(seed)
         for question in shelf.questions:
             items = [_Item(work, question, seed) for seed in asked[question.id]]

@@ -19,7 +19,7 @@ class PlaceConfig:
     config_dir: str | None = None
     """A folder of cluster configs that is searched first."""
     num_jobs: int | None = None
-    """Jobs the work is dealt over; -1: one a benchmark. Default: 1 locally, -1 on a cluster."""
+    """Jobs the work is dealt over; -1: one a benchmark (and chunk). Default: 1 locally, -1 on a cluster."""
     partition: str | None = None
     """Overrides the cluster's partition."""
     qos: str | None = None
@@ -56,6 +56,10 @@ class AskConfig(PlaceConfig):
     """Seeds count from here."""
     max_samples: int = -1
     """Only the first N questions of each file; -1: all."""
+    num_chunks: int | None = None
+    """Deal the questions of each benchmark over N parts, so that several jobs can answer one seed."""
+    chunk_ids: str | None = None
+    """Only these of the parts: 0,3 or 0..5."""
     prompt_config: str | None = None
     """A prompt of conf/prompt or a path to a YAML. Default: the benchmark's."""
     prompt_template: str | None = None

@@ -61,7 +61,7 @@ def evaluation(config: EvalConfig, *, num_jobs: int) -> Plan:
     who = models_asked(config, model, output_dir)
     first, selected = _runs(config, selected, who.asked[0])
     found = tuple(of_variant(run, variant) for variant in who.asked for run in first)
-    return Plan(output_dir, model, who, found, deal(found, num_jobs), selected)
+    return Plan(output_dir, model, who, found, deal(chunked(found, config), num_jobs), selected)
 
 
 def models_asked(config: AskConfig, model: str, output_dir: Path) -> Variants:
@@ -167,18 +167,38 @@ def _readable(message: Mapping[str, Json]) -> str:
 
 
 def deal(found: Sequence[BenchmarkRun], num_jobs: int) -> tuple[tuple[BenchmarkRun, ...], ...]:
-    """(benchmark, seed) pairs dealt evenly over jobs; -1 is one job a benchmark. No job is left empty."""
+    """(benchmark, chunk, seed) dealt evenly over jobs; -1 is one job a benchmark and chunk. No job is left empty."""
     if num_jobs == -1:
-        names = dict.fromkeys(run.name for run in found)
-        return tuple(tuple(run for run in found if run.name == name) for name in names)
+        parts = dict.fromkeys((run.name, run.chunk) for run in found)
+        return tuple(tuple(run for run in found if (run.name, run.chunk) == part) for part in parts)
     if num_jobs < 1:
         raise UsageError(f"--num_jobs={num_jobs}: expected a positive number, or -1 for one job a benchmark")
-    shares: list[dict[Path, list[int | None]]] = [{} for _ in range(num_jobs)]
-    pairs = [(run.folder, seed) for run in found for seed in run.seeds]
-    for turn, (folder, seed) in enumerate(pairs):
-        shares[turn * num_jobs // len(pairs)].setdefault(folder, []).append(seed)
-    by_folder = {run.folder: run for run in found}
-    return tuple(tuple(by_folder[key].with_seeds(seeds) for key, seeds in share.items()) for share in shares if share)
+    shares: list[dict[int, list[int | None]]] = [{} for _ in range(num_jobs)]
+    pairs = [(index, seed) for index, run in enumerate(found) for seed in run.seeds]
+    for turn, (index, seed) in enumerate(pairs):
+        shares[turn * num_jobs // len(pairs)].setdefault(index, []).append(seed)
+    return tuple(tuple(found[index].with_seeds(seeds) for index, seeds in share.items()) for share in shares if share)
+
+
+def chunked(found: Sequence[BenchmarkRun], config: AskConfig) -> tuple[BenchmarkRun, ...]:
+    """Every run once for each chunk of its questions that is asked; as it is where it has no chunks.
+
+    Raises:
+        UsageError: no such chunk, or more chunks than questions.
+    """
+    if config.num_chunks is None:
+        if config.chunk_ids is not None:
+            raise UsageError(f"--chunk_ids={config.chunk_ids}: of how many?", hint="add --num_chunks=N")
+        return tuple(found)
+    count = config.num_chunks
+    asked = runs.numbers(config.chunk_ids, "chunk_ids") if config.chunk_ids else list(range(count))
+    fewest = min(found, key=lambda run: run.rows)
+    if not 1 <= count <= fewest.rows:
+        raise UsageError(f"--num_chunks={count}: {fewest.name} has {fewest.rows} questions")
+    for number in asked:
+        if number >= count:
+            raise UsageError(f"--chunk_ids={config.chunk_ids}: {number} is no chunk of {count}, they are 0 to {count - 1}")
+    return tuple(dataclasses.replace(run, chunk=(number, count)) for run in found for number in dict.fromkeys(asked))
 
 
 def run_of(config: EvalConfig, chosen: Chosen, variant: Variant) -> BenchmarkRun:

@@ -1,11 +1,12 @@
 """Every path under output_dir, and what happens to the files there: append, repair, finish, what is left.
 
     eval-results/<benchmark>/output-rs<S>.jsonl-async   in progress: append-only, one writer a file
+    eval-results/<benchmark>/output-rs<S>_chunk_<i>.jsonl-async   the same, of a job that asks a part of the questions
     eval-results/<benchmark>/output-rs<S>.jsonl         finished: dataset order; `.done` beside it where nothing failed
     eval-results/<benchmark>/expected.json              how many rows there will be, and the settings that shape them
 
 A process that is killed at any instant loses the requests in flight and nothing else: a line is written by one call, and a
-torn last line is cut off when the file is opened again.
+torn last line is cut off when the file is opened again. An answer is written before it is graded, and again when it is.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import msgspec
 
 from ns_eval.errors import DataError, UsageError
 from ns_eval.files import replacing, write_text
-from ns_eval.records import Json, Sample, dumps, sample_row
+from ns_eval.records import Generation, Json, Sample, dumps, loads, sample_from_row, sample_row
 
 _OUTPUT = re.compile(r"output(?:-rs(\d+))?\.jsonl")
 
@@ -34,6 +35,7 @@ class _Head(msgspec.Struct):
     id: str | int
     status: str = "ok"
     num_generated_tokens: int | None = None
+    verdicts: dict[str, msgspec.Raw] | None = None
 
 
 _decode_head = msgspec.json.Decoder(_Head).decode
@@ -48,6 +50,7 @@ class Line:
     length: int
     status: str
     tokens: int | None
+    judged: bool = False
 
 
 def output_name(seed: int | None) -> str:
@@ -56,12 +59,19 @@ def output_name(seed: int | None) -> str:
 
 
 class SeedFile:
-    """The samples of one benchmark and one seed on disk. One process writes it."""
+    """The samples of one benchmark and one seed on disk. One process writes it, or one process each chunk of it.
 
-    def __init__(self, folder: Path, seed: int | None) -> None:
+    What lies in any file of the seed is known. Whoever comes last puts them together: a chunk's writer only where no other
+    one can have anything left to write. Where `judged`, a sample without a verdict is an answer that waits for one.
+    """
+
+    def __init__(self, folder: Path, seed: int | None, chunk: int | None = None, *, judged: bool = False) -> None:
         self.seed = seed
+        self._judged = judged
         self.path = folder / output_name(seed)
-        self._async = self.path.with_name(self.path.name + "-async")
+        own = self.path.name if chunk is None else f"{self.path.stem}_chunk_{chunk}.jsonl"
+        self._async = self.path.with_name(f"{own}-async")
+        self._is_chunk = chunk is not None
         self._file: int | None = None
         self.lines: dict[str, Line] = {}
 
@@ -72,13 +82,39 @@ class SeedFile:
     def read(self) -> None:
         """Learns what is there. A later line of a question replaces an earlier one; a torn tail is cut."""
         _cut_torn_tail(self._async)
-        self.lines = {}
-        for path in (self.path, self._async):
-            self.lines.update(_lines(path))
+        while True:
+            try:
+                self.lines = {}
+                for path in self._files():
+                    self.lines.update(_lines(path))
+            except FileNotFoundError:  # the writer of another chunk has just put the files together
+                continue
+            return
 
     def left(self, questions: Iterable[str]) -> list[str]:
         """The questions without a sample, or with one that failed."""
         return [name for name in questions if name not in self.lines or self.lines[name].status == "error"]
+
+    def unjudged(self, questions: Iterable[str]) -> list[str]:
+        """The questions whose answer is in progress without a verdict: a kill fell in between."""
+        found = [(name, self.lines[name]) for name in questions if self._judged and name in self.lines]
+        return [name for name, line in found if line.path != self.path and line.status != "error" and not line.judged]
+
+    def kept(self, question: str) -> Generation | None:
+        """The answer of such a question."""
+        if not self.unjudged([question]):
+            return None
+        line = self.lines[question]
+        with line.path.open("rb") as file:
+            file.seek(line.offset)
+            return sample_from_row(loads(file.read(line.length))).generation
+
+    def _files(self) -> list[Path]:
+        """The finished file, then those in progress, one's own last."""
+        chunks = sorted(self.path.parent.glob(f"{self.path.stem}_chunk_*.jsonl-async"))
+        in_progress = [*chunks, self.path.with_name(f"{self.path.name}-async")]
+        others = [path for path in (self.path, *in_progress) if path != self._async and path.exists()]
+        return [*others, *([self._async] if self._async.exists() else [])]
 
     def append(self, sample: Sample) -> None:
         """Writes one sample by one call."""
@@ -92,17 +128,33 @@ class SeedFile:
         if written != len(line):
             raise OSError(f"{self._async}: {written} of {len(line)} bytes written: is the disk full?")
         tokens = sample.generation.completion_tokens
-        self.lines[sample.question.id] = Line(self._async, offset, len(line), sample.status, tokens)
+        judged = bool(sample.verdicts)
+        self.lines[sample.question.id] = Line(self._async, offset, len(line), sample.status, tokens, judged)
 
     def finish(self, questions: Sequence[str]) -> None:
-        """Replaces the finished file, in dataset order, and removes the one in progress. `.done`: nothing failed."""
+        """Replaces the finished file, in dataset order, and removes those in progress. `.done`: nothing failed.
+
+        `questions` are those of the whole benchmark. A chunk's writer leaves its file where one of them is still open.
+        """
         self.close()
+        if self._is_chunk:
+            self.read()
+            if self.left(questions) or self.unjudged(questions):
+                return
         # Lines of questions that this run does not ask (an earlier run without --max_samples) stay, behind the others.
         order = [*questions, *(name for name in self.lines if name not in set(questions))]
-        if self._async.exists():
-            with replacing(self.path) as target:
-                _copy([self.lines[name] for name in order], target)
-            self._async.unlink()
+        in_progress = [path for path in self._files() if path != self.path]
+        if in_progress:
+            try:
+                with replacing(self.path) as target:
+                    _copy([self.lines[name] for name in order], target)
+            except FileNotFoundError:
+                self.read()
+                if not self._is_chunk or self.left(questions):
+                    raise
+                return  # the writer of another chunk did the same a moment earlier
+            for path in in_progress:
+                path.unlink(missing_ok=True)
             self.read()
         if all(line.status != "error" for line in self.lines.values()):
             self.done_marker.touch()
@@ -114,12 +166,12 @@ class SeedFile:
 
 
 def _lines(path: Path) -> dict[str, Line]:
-    if not path.exists():
-        return {}
     found = {}
     offset = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n") and path.name.endswith("-async"):
+                break  # another process is writing it
             try:
                 head = _decode_head(line)
             except msgspec.DecodeError as error:
@@ -127,7 +179,8 @@ def _lines(path: Path) -> dict[str, Line]:
                     f"{path}:{number}: not a sample ({error})",
                     hint=f"move the file away to ask its questions again: mv {path} {path}.broken",
                 ) from error
-            found[str(head.id)] = Line(path, offset, len(line), head.status, head.num_generated_tokens)
+            judged = bool(head.verdicts)
+            found[str(head.id)] = Line(path, offset, len(line), head.status, head.num_generated_tokens, judged)
             offset += len(line)
     return found
 

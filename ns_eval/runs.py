@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ns_eval import pictures, prompts, questions
+from ns_eval import pictures, prompts, questions, rundir
 from ns_eval.config import BenchmarkConfig, CodeExecutionConfig, InferenceConfig
-from ns_eval.errors import DataError
+from ns_eval.errors import DataError, UsageError
 from ns_eval.markup import CodeTags
 from ns_eval.prompts import Prompt
 from ns_eval.records import Json, Question, Request, Sampling
@@ -32,7 +33,8 @@ class BenchmarkRun:
     """`questions` is the prepared file, `fingerprint` its content's; `rows` are asked, the first ones or `drawn` ones, and
     `upstream_rows` is set where its source has another number. Without a `split` they are any rows, and nothing is graded.
     `judge` is the spec that builds the judge, which may take `grading_s` seconds for a sample; `adapter` the one that
-    answers (empty: the base model), `settings` what must not change inside one folder."""
+    answers (empty: the base model), `settings` what must not change inside one folder, `chunk` is (which, of how many) parts
+    of the questions that are asked; None: all."""
 
     name: str
     split: str
@@ -54,6 +56,13 @@ class BenchmarkRun:
     drawn: bool = False
     grading_s: float | None = None
     settings: Mapping[str, Json] = field(default_factory=dict)
+    chunk: tuple[int, int] | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What is written below the run folder: two jobs must not write the same."""
+        part = "#{}/{}".format(*self.chunk) if self.chunk else ""
+        return tuple(f"{self.folder / rundir.output_name(seed)}{part}" for seed in self.seeds)
 
     def with_seeds(self, seeds: Sequence[int | None]) -> BenchmarkRun:
         return dataclasses.replace(self, seeds=tuple(seeds))
@@ -63,8 +72,17 @@ class BenchmarkRun:
         return dataclasses.replace(self, adapter=adapter, folder=folder, settings={**self.settings, "model": identity})
 
 
+def part_of(run: BenchmarkRun, found: Sequence[Question]) -> Sequence[Question]:
+    """The questions of the run's chunk: as many as in the others, the last one takes what is over."""
+    if run.chunk is None:
+        return found
+    which, count = run.chunk
+    size = len(found) // count
+    return found[which * size : None if which == count - 1 else (which + 1) * size]
+
+
 def questions_of(run: BenchmarkRun) -> tuple[Question, ...]:
-    """The questions that are asked.
+    """The questions that are asked, those of all chunks.
 
     Raises:
         DataError: the file is not what it was when the run was planned.
@@ -91,6 +109,25 @@ def request_of(run: BenchmarkRun, question: Question, seed: int | None) -> Reque
     return pictures.with_pictures(asked, pictures.files_of(question, run.questions.parent))
 
 
+def numbers(text: str, option: str) -> list[int]:
+    """`0,3` or `0..7` -> the numbers.
+
+    Raises:
+        UsageError: something else.
+    """
+    found: list[int] = []
+    for item in text.split(","):
+        span = _SPAN.fullmatch(item.strip())
+        if span:
+            found += range(int(span[1]), int(span[2]) + 1)
+        elif item.strip().isdecimal():
+            found.append(int(item))
+        else:
+            raise UsageError(f"--{option}={text}: `{item}` is no number", hint=f"--{option}=0,3 or --{option}=0..7")
+    return found
+
+
+_SPAN = re.compile(r"(\d+)\.\.(\d+)")
 _SEEDED = Sampling(temperature=0.7, top_p=0.95)
 _GREEDY = Sampling(temperature=0.0, top_p=0.95)
 _TIMEOUT_S = 14400.0

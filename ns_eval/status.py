@@ -20,7 +20,7 @@ from ns_eval.errors import DataError, JobError
 from ns_eval.progress import Snapshot
 from ns_eval.scores.lines import find_outputs, read_lines
 
-_WATCH_S = 10.0
+_WATCH_S = 2.0
 # Reading every sample of a large run takes seconds: while watching, not at every look.
 _RECOUNT_S = 60.0
 _FAILED = 5
@@ -41,7 +41,7 @@ class StatusConfig:
     output_dir: str = positional()
     """The run folder."""
     watch: bool = False
-    """Look again every ten seconds until all jobs have ended."""
+    """Look again every two seconds until all jobs have ended; Slurm is asked every ten."""
     json: bool = False
     """One JSON object a look, for programs."""
 
@@ -121,7 +121,8 @@ def look(output_dir: Path, watch: Watch, counts: Sequence[Counts]) -> Report:
         print(f"{error.message}: showing what the files say", file=sys.stderr)
         found = [_by_files(job) for job in table.jobs]
     rows = tuple(_row(output_dir, now) for now in found)
-    bad = any(now.state in ("failed", "stopped", "blocked") for now in found)
+    last = {job.name for job in job_files.last_of_chains(table.jobs)}
+    bad = any(now.state in ("failed", "stopped", "blocked") for now in found if now.job.name in last)
     return Report(str(output_dir), rows, tuple(counts), not bad, all(now.over for now in found), watch.calls)
 
 
@@ -145,7 +146,7 @@ def text(report: Report, *, clear: bool = False) -> str:
         right += "" if item.half_width is None else f" ± {item.half_width:.1%}"
         done = f"{item.done}/{'?' if item.expected is None else item.expected}"
         benchmarks.append([item.benchmark, done, right, str(item.truncated), str(item.no_answer), str(item.errors)])
-    failed = [row for row in report.jobs if row.state in ("failed", "stopped", "blocked")]
+    failed = [row for row in report.jobs if row.state in ("failed", "stopped", "blocked") and not report.ok]
     lines = [*_aligned(jobs), *(["", *_aligned(benchmarks)] if report.benchmarks else [])]
     if failed:
         lines += ["", f"ns logs {report.output_dir} {failed[0].name}    # what it said"]

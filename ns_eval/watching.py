@@ -18,13 +18,19 @@ _LOG_S = 10.0
 class Watching:
     """Call `show` often; it says something when there is something new and the time has come."""
 
-    def __init__(self, output_dir: Path, names: Sequence[str]) -> None:
-        self._paths = [progress_path(output_dir, name) for name in names]
+    def __init__(self, output_dir: Path, names: Sequence[tuple[str, str]]) -> None:
+        """`names` are those of jobs, each with that of the job whose rest it does, or none."""
+        chains: dict[str, list[Path]] = {}
+        for name, continues in names:
+            chains[name] = [*chains.pop(continues, []), progress_path(output_dir, name)]
+        self._chains = list(chains.values())
         self._terminal = sys.stderr.isatty()
-        self._said = ""
+        self._said = self._waiting = ""
         self._at = time.monotonic()
 
-    def show(self) -> None:
+    def show(self, waiting: str = "") -> None:
+        """`waiting` says which jobs have not begun, and why."""
+        self._waiting = waiting
         now = time.monotonic()
         if now - self._at >= (_TERMINAL_S if self._terminal else _LOG_S):
             self._say()
@@ -32,13 +38,18 @@ class Watching:
 
     def close(self) -> None:
         """The last state, and a new line for what follows."""
-        if any(path.exists() for path in self._paths):
+        self._waiting = ""
+        if any(path.exists() for paths in self._chains for path in paths):
             self._say()
         if self._terminal and self._said:
             print(file=sys.stderr)
 
     def _say(self) -> None:
-        text = progress.line(progress.summed(progress.read(path) for path in self._paths))
+        # The last of a chain that has begun counts what those before it did.
+        begun = [next((path for path in reversed(paths) if path.exists()), paths[0]) for paths in self._chains]
+        counts = progress.summed(progress.read(path) for path in begun)
+        parts = [progress.line(counts)] if counts.total or not self._waiting else []
+        text = " · ".join([*parts, *filter(None, [self._waiting])])
         if text == self._said:
             return
         if self._terminal:

@@ -34,7 +34,7 @@ def run(out: Path, *specs: JobSpec, cluster: ClusterConfig | None = None) -> Non
     launch.wait(launch.submit(specs, cluster or here(), out))
 
 
-def until(condition: Callable[[], object], within_s: float = 30.0) -> None:
+def until(condition: Callable[[], object], within_s: float = 120.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -122,13 +122,14 @@ def test_a_crash_shows_the_last_lines_of_the_log_and_its_path(tmp_path: Path) ->
 
 def test_dependents_of_a_failed_job_say_why_they_did_not_run(tmp_path: Path) -> None:
     ran = tmp_path / "ran"
-    with pytest.raises(JobError) as caught:
+    with pytest.raises(ServerError, match="out of memory"):
         run(
             tmp_path,
             spec("generate", "refuse", message="out of memory"),
             spec("table", "write", after=("generate",), path=str(ran)),
         )
-    assert "table: not run, because generate is not done: out of memory" in str(caught.value)
+    told = job_files.read_state(tmp_path, "table").error
+    assert told == "not run, because generate is not done: out of memory"
     assert not ran.exists()
 
 
@@ -137,7 +138,7 @@ def test_a_job_killed_from_outside_is_reported_as_killed(tmp_path: Path) -> None
     launcher = shell(tmp_path, f"launch.wait(launch.submit({jobs!r}, here(), out))")
     pids = family(tmp_path)
     os.kill(pids[0], signal.SIGKILL)
-    _, said = launcher.communicate(timeout=30)
+    _, said = launcher.communicate(timeout=120)
     assert "killed by signal 9" in said
     assert gone(pids)
 
@@ -147,7 +148,7 @@ def test_ctrl_c_ends_jobs_and_their_grandchildren_and_says_how_to_go_on(tmp_path
     launcher = shell(tmp_path, f"launch.wait(launch.submit({jobs!r}, here(), out))")
     pids = family(tmp_path)
     launcher.send_signal(signal.SIGINT)
-    _, said = launcher.communicate(timeout=30)
+    _, said = launcher.communicate(timeout=120)
     assert "the same command goes on where it stopped" in said
     assert gone(pids)
     assert job_files.read_state(tmp_path, "generate").state == "stopped"
@@ -158,7 +159,7 @@ def test_jobs_end_with_a_launcher_that_is_killed_and_the_folder_is_free_again(tm
     launcher = shell(tmp_path, f"launch.wait(launch.submit({jobs!r}, here(), out))")
     pids = family(tmp_path)
     launcher.kill()
-    launcher.communicate(timeout=30)
+    launcher.communicate(timeout=120)
     until(lambda: process_ids.started(pids[0]) is None)
     run(tmp_path, spec("generate", "write", path=str(tmp_path / "ran")))
     assert gone(pids), "what the killed job had started outlived the next command"

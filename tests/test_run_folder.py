@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,61 @@ def test_rerun_moves_what_is_there_aside(tmp_path: Path) -> None:
 
 def test_names_are_the_parents() -> None:
     assert (output_name(None), output_name(3)) == ("output.jsonl", "output-rs3.jsonl")
+
+
+def test_chunks_are_put_together_by_whoever_comes_last(tmp_path: Path) -> None:
+    first, second = SeedFile(tmp_path, 0, 0), SeedFile(tmp_path, 0, 1)
+    second.append(sample("q2"))
+    second.finish(NAMES)
+    assert [path.name for path in tmp_path.iterdir()] == ["output-rs0_chunk_1.jsonl-async"], "the other one is still open"
+    for name in ("q1", "q0"):
+        first.append(sample(name))
+    first.finish(NAMES)
+    assert [row["id"] for _, row in read_jsonl(first.path)] == NAMES
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["output-rs0.jsonl", "output-rs0.jsonl.done"]
+
+
+def test_a_chunk_whose_neighbour_failed_leaves_its_file_and_a_whole_run_takes_it_over(tmp_path: Path) -> None:
+    first, second = SeedFile(tmp_path, 0, 0), SeedFile(tmp_path, 0, 1)
+    first.append(sample("q0"))
+    first.append(sample("q1", "error"))
+    first.finish(NAMES)
+    second.append(sample("q2"))
+    second.finish(NAMES)
+    assert not second.path.exists(), "the other chunk's writer may be asking its question again"
+    whole = SeedFile(tmp_path, 0)
+    whole.read()
+    assert whole.left(NAMES) == ["q1"]
+    whole.append(sample("q1"))
+    whole.finish(NAMES)
+    assert [(row["id"], row["status"]) for _, row in read_jsonl(whole.path)] == [(name, "ok") for name in NAMES]
+    assert not list(tmp_path.glob("*-async"))
+
+
+def test_a_line_that_another_process_is_writing_is_not_there_yet(tmp_path: Path) -> None:
+    other = SeedFile(tmp_path, 0, 1)
+    other.append(sample("q1"))
+    other.append(sample("q2"))
+    torn = tmp_path / "output-rs0_chunk_1.jsonl-async"
+    whole = torn.read_bytes()
+    torn.write_bytes(whole[:-5])
+    file = SeedFile(tmp_path, 0, 0)
+    file.read()
+    assert file.left(NAMES) == ["q0", "q2"]
+    assert torn.read_bytes() == whole[:-5], "it is not ours to mend"
+
+
+def test_an_answer_that_was_not_graded_is_graded_and_not_asked_again(tmp_path: Path) -> None:
+    file = SeedFile(tmp_path, 0, judged=True)
+    graded = sample("q0")
+    file.append(graded)
+    file.append(dataclasses.replace(sample("q1"), verdicts=()))
+    file.close()
+    again = SeedFile(tmp_path, 0, judged=True)
+    again.read()
+    assert (again.left(NAMES), again.unjudged(NAMES)) == (["q2"], ["q1"])
+    assert again.kept("q1") == graded.generation
+    assert again.kept("q0") is None
+    again.append(sample("q1"))
+    assert again.unjudged(NAMES) == []
+    assert SeedFile(tmp_path, 0).unjudged(NAMES) == [], "nobody grades here"

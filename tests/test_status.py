@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -16,7 +17,7 @@ from ns_eval.cluster import clusters
 from ns_eval.cluster.setup_cluster import SetupConfig
 from ns_eval.cluster.setup_cluster import main as setup
 from ns_eval.cluster.slurm_queue import Seen
-from ns_eval.errors import DataError, JobError, UsageError
+from ns_eval.errors import DataError, JobError, ServerError, UsageError
 from ns_eval.job_commands import CancelConfig, LogsConfig, RetryConfig, cancel, logs, retry
 from ns_eval.records import Generation, Question, Sample, Verdict
 from ns_eval.rundir import Expected, SeedFile, expect
@@ -64,6 +65,33 @@ def test_a_running_job_is_seen_from_another_shell_and_cancelled_with_its_grandch
     assert (code, found["ok"], states(found)["generate"]) == (5, False, "stopped")
 
 
+def test_watching_on_a_terminal_shows_look_after_look_and_ends_with_the_run(tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    launch.submit([spec("generate", "wait_for", release=str(release))], here(), tmp_path, detach=True)
+    ours, theirs = pty.openpty()
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "ns_eval", "status", str(tmp_path), "--watch"], cwd=REPO, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+
+    def looks() -> int:
+        nonlocal shown
+        with contextlib.suppress(OSError):  # Linux's way to say that the other side is closed
+            shown += os.read(ours, 65536)
+        return shown.count(b"\x1b[H\x1b[2J")
+
+    until(lambda: looks() >= 2)
+    assert b"running" in shown
+    release.touch()
+    until(lambda: looks() and watching.poll() is not None)
+    looks()
+    assert watching.returncode == 0
+    last = shown.rpartition(b"\x1b[2J")[2].decode()
+    assert "done" in last
+    assert f"ns summarize_results {tmp_path}" in last
+
+
 def test_retry_runs_only_what_failed_and_what_waited_for_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran = tmp_path / "ran"
     jobs = [
@@ -71,7 +99,7 @@ def test_retry_runs_only_what_failed_and_what_waited_for_it(tmp_path: Path, caps
         spec("bad", "second_time", path=str(ran), text="bad"),
         spec("table", "write", after=("good", "bad"), path=str(ran), text="table"),
     ]
-    with pytest.raises(JobError):
+    with pytest.raises(ServerError, match="not yet"):
         run(tmp_path, *jobs)
     assert ran.read_text().split() == ["good"]
     assert status(StatusConfig(str(tmp_path))) == 5

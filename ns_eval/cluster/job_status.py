@@ -57,13 +57,7 @@ def _on_slurm(job: Submitted, own: JobState, seen: Seen | None) -> Current:
     if own.state in ("done", "failed"):
         return Current(job, own.state, own.error or "", own.host, None, own)
     if seen is None:
-        # Slurm's memory is short, and young jobs reach the accounts late.
-        gone = own.state != "queued" and time.time() - own.started > 120
-        return (
-            Current(job, "failed", "Slurm no longer knows it", own.host, None, own)
-            if gone
-            else Current(job, own.state, own=own)
-        )
+        return _unknown_to_slurm(job, own)
     if seen.ended and seen.state != "CANCELLED" and _may_return(own):
         return Current(job, "requeued", seen.ended, "", None, own)
     if seen.ended:
@@ -89,7 +83,18 @@ def _unknown_to_slurm(job: Submitted, own: JobState) -> Current:
     return Current(job, own.state, own=own)
 
 
+def waiting(found: Sequence[Current]) -> str:
+    """How many jobs wait, and for what the first of them does; empty where none waits."""
+    held = [now for now in found if now.state in ("queued", "requeued", "blocked")]
+    if not held:
+        return ""
+    reason = next((f": {now.reason}" for now in held if now.reason), "")
+    return f"{len(held)} of {len(found)} job{'s' * (len(found) > 1)} {held[0].state}{reason}"
+
+
 def _waits(reason: str) -> str:
+    if reason.startswith("ReqNodeNotAvail"):
+        return f"a node that it needs takes no jobs ({reason})"
     words = {
         "None": "",
         "Priority": "jobs of higher priority are before it (Priority)",

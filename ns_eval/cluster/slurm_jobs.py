@@ -32,11 +32,12 @@ _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 _ARRAY_SIZE = 1000
 
 # A Python that a signal ended could queue nothing again, so the script does, unless somebody cancelled the job. submitit
-# makes the exit code that of the last line, so it is kept. A job that dies at every start gives up by itself.
+# makes the exit code that of the last line, so it is kept. A job that dies at every start gives up by itself. The number of
+# an array's last job is that of the array too, so the job is named by its place in it.
 _AGAIN = (
     "rc=$?",
-    'if [ $rc -gt 128 ] && [ $rc -lt 160 ] && [ "$(squeue -h -j $SLURM_JOB_ID -o %T)" = RUNNING ]; then',
-    '  echo "killed by signal $((rc - 128)): queued again"; scontrol requeue $SLURM_JOB_ID',
+    'if [ $rc -gt 128 ] && [ $rc -lt 160 ] && [ "$(squeue -h -j $ns_job -o %T)" = RUNNING ]; then',
+    '  echo "killed by signal $((rc - 128)): queued again"; scontrol requeue $ns_job',
     "fi",
     "exit $rc",
 )
@@ -75,7 +76,13 @@ def submit(specs: Sequence[JobSpec], cluster: ClusterConfig, output_dir: Path, s
         paths = []
         for spec in stage.jobs:
             held = SpecFile(
-                spec, output_dir, secrets if variables else None, tuple(variables), limit, cluster.signal_delay_s
+                job=spec,
+                output_dir=output_dir,
+                environment=secrets if variables else None,
+                variables=tuple(variables),
+                limit_minutes=limit,
+                signal_s=cluster.signal_delay_s,
+                requeue=_requeues(cluster),
             )
             paths.append(write_spec(held))
         mounted = [output_dir, folder, *([secrets] if variables else []), *([code] if code else [])]
@@ -85,14 +92,23 @@ def submit(specs: Sequence[JobSpec], cluster: ClusterConfig, output_dir: Path, s
         once = ["--nodes=1", "--ntasks=1", "--overlap"] if stage.first.nodes > 1 else []
         asked["srun_args"] = ["--export=ALL", "--kill-on-bad-exit=1", *once, *cluster.srun_args, *container]
         asked["setup"] = [*cluster.setup, *_before(folder)]
-        asked["teardown"] = list(_AGAIN)
+        asked["teardown"] = list(_AGAIN) if _requeues(cluster) else []
         found = send(paths, folder, python, asked, _environment(cluster, variables, code))
         ids |= dict(zip([spec.name for spec in stage.jobs], found, strict=True))
     for name, job_id in ids.items():
         _link(job_files.log_path(output_dir, name), folder / f"{job_id}_0_log.out")
-    return tuple(
-        Submitted(name=spec.name, folder=output_dir, executor="slurm", job_id=ids[spec.name], after=spec.after)
-        for spec in specs
+    return tuple(as_submitted(spec, output_dir, "slurm", ids[spec.name]) for spec in specs)
+
+
+def as_submitted(spec: JobSpec, output_dir: Path, executor: str, job_id: str = "") -> Submitted:
+    """What jobs.json keeps of a job."""
+    return Submitted(
+        name=spec.name,
+        folder=output_dir,
+        executor=executor,
+        job_id=job_id,
+        after=spec.after,
+        continues=spec.continues,
     )
 
 
@@ -115,7 +131,7 @@ def parameters(cluster: ClusterConfig, stage: Stage, after: Sequence[str]) -> di
             f"{job.name} asks for {job.gpus} GPUs a node, {cluster.source} says a node has {cluster.gpus}",
             hint="spread the server over nodes: --server_nodes=N",
         )
-    more: dict[str, Any] = {"requeue": True, **cluster.sbatch}
+    more: dict[str, Any] = {**({"requeue": True} if _requeues(cluster) else {"no-requeue": True}), **cluster.sbatch}
     if cluster.time_min:
         more["time-min"] = cluster.time_min
     # What the names of an array's jobs have in common: generate-0 … generate-15 is `generate` in the queue.
@@ -168,12 +184,15 @@ def in_container(
     ]
 
 
-def wait(submitted: Sequence[Submitted], show: Callable[[], None]) -> None:
-    """Returns when every job has ended, or can never start."""
+def wait(submitted: Sequence[Submitted], show: Callable[[str], None]) -> None:
+    """Returns when every job has ended, or can never start; `show` is told what waits."""
     watch = Watch()
-    while any(not now.over for now in job_status.current(submitted, watch)):
-        show()
-        time.sleep(0.5)
+    found = job_status.current(submitted, watch)
+    while not all(now.over for now in found):
+        show(job_status.waiting(found))
+        # A look reads a file of each job, from a file system that others use as well.
+        time.sleep(max(0.5, len(found) / 100))
+        found = job_status.current(submitted, watch)
 
 
 def unfinished(submitted: Sequence[Submitted]) -> list[Submitted]:
@@ -195,6 +214,10 @@ def _after(job: JobSpec, ids: Mapping[str, str]) -> list[str]:
 
 def _asks(job: JobSpec) -> tuple[object, ...]:
     return job.after, job.gpus, job.nodes, job.cpus, job.memory, job.time_limit, job.container
+
+
+def _requeues(cluster: ClusterConfig) -> bool:
+    return not cluster.sbatch.get("no-requeue") and cluster.sbatch.get("requeue") is not False
 
 
 def _partition(cluster: ClusterConfig, job: JobSpec) -> str | None:
@@ -227,8 +250,8 @@ def _before(folder: Path) -> list[str]:
     slurmstepd is killed, its task dies with it, but srun waits on until the time limit: a watcher ends that wait.
     """
     return [
-        f"ns=$(printf %s/%s {shlex.quote(str(folder))} "
-        '"${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}")',
+        'ns_job="${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"',
+        f'ns={shlex.quote(str(folder))}/"$ns_job"',
         '[ -e "${ns}_submitted.pkl" ] || mv -f "${ns}_submitted.pkl.save_tmp" "${ns}_submitted.pkl" 2>/dev/null',
         'rm -f "$ns"_*.save_tmp "$ns.pid"',
         '( while sleep 10 && kill -0 $$; do [ -s "$ns.pid" ] && [ ! -e "/proc/$(cat "$ns.pid")" ]'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ns_eval.errors import JobError
@@ -39,8 +39,9 @@ _ENDED = {
 # Shown for a moment on the way back into the queue as well: only what lasts is an end.
 _PASSING = ("NODE_FAIL", "PREEMPTED")
 _PASSING_S = 2.0
+# Together at most eleven calls a minute, however many jobs there are.
 _LOOK_EVERY_S = 10.0
-_ASK_AGAIN_S = 60.0
+_ACCOUNTS_EVERY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,42 +72,54 @@ class Seen:
 
 @dataclass(slots=True)
 class Watch:
-    """Asks Slurm for the same jobs again and again: squeue at most every 10 s, sacct at most every minute for one job.
+    """Asks Slurm for the same jobs again and again: squeue at most every 10 s, sacct at most every 30 s.
 
-    `calls` counts the commands that were run.
+    `calls` counts the commands that were run, `clock` is in seconds.
     """
 
-    every_s: float = _LOOK_EVERY_S
     calls: int = 0
+    clock: Callable[[], float] = time.monotonic
     _looked: float = float("-inf")
+    _accounted: float = float("-inf")
     _seen: dict[str, Seen] = field(default_factory=dict)
-    _asked: dict[str, float] = field(default_factory=dict)
+    _over: set[str] = field(default_factory=set)
+    _passing: dict[str, Seen] = field(default_factory=dict)
 
     def look(self, ids: Sequence[str]) -> dict[str, Seen]:
         """What is known of each job; one that Slurm knows nothing of is absent."""
-        now = time.monotonic()
-        if now - self._looked < self.every_s:
+        now = self.clock()
+        if now - self._looked < _LOOK_EVERY_S:
             return self._seen
         self._looked = now
-        # What has ended needs no more looks; a job that was queued again is in squeue, and there first.
-        open_ids = [name for name in ids if name not in self._seen or not self._seen[name].ended or name not in self._asked]
-        if open_ids:
+        # Of what the accounts call ended nothing new will come; a job that is queued again is in squeue, and there first.
+        open_ids = [name for name in ids if name not in self._over]
+        if not open_ids:
+            return self._seen
+        fresh = self._lasting(self._queue(open_ids))
+        gone = [name for name in open_ids if name not in fresh and name not in self._passing]
+        if gone and now - self._accounted >= _ACCOUNTS_EVERY_S:
+            self._accounted = now
             self.calls += 1
-            fresh = queue(open_ids)
-            between = [name for name, seen in fresh.items() if seen.state in _PASSING]
-            if between:
-                time.sleep(_PASSING_S)
-                self.calls += 1
-                fresh |= queue(between)
-            gone = [
-                name for name in open_ids if name not in fresh and now - self._asked.get(name, float("-inf")) > _ASK_AGAIN_S
-            ]
-            if gone:
-                self.calls += 1
-                fresh |= accounted(gone)
-                self._asked |= dict.fromkeys(gone, now)
-            self._seen |= fresh
+            told = accounted(gone)
+            self._over |= {name for name, seen in told.items() if seen.ended}
+            fresh |= told
+        self._seen |= fresh
         return self._seen
+
+    def _queue(self, ids: Sequence[str]) -> dict[str, Seen]:
+        self.calls += 1
+        return queue(ids)
+
+    def _lasting(self, fresh: dict[str, Seen]) -> dict[str, Seen]:
+        """Without the states that may be over in a moment, until they were seen twice. A first look does not wait for the
+        next one: it may be the only one."""
+        passing = {name: seen for name, seen in fresh.items() if seen.state in _PASSING}
+        if passing and self.calls == 1:
+            time.sleep(_PASSING_S)
+            return fresh | self._queue(list(passing))
+        unsure = {name: seen for name, seen in passing.items() if name not in self._passing}
+        self._passing = passing
+        return {name: seen for name, seen in fresh.items() if name not in unsure}
 
 
 def queue(ids: Iterable[str]) -> dict[str, Seen]:

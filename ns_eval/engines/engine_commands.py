@@ -63,7 +63,7 @@ def engine_commands(server: ServerConfig, start: Start) -> list[list[str]]:
     found = [engine_argv(server, {**values, "rank": 0}, *more, server.leader_args)]
     for rank, host in enumerate(hosts[1:], 1):
         follower = engine_argv(server, {**values, "rank": rank}, *more, server.follower_args)
-        found.append(["srun", "--overlap", "--nodes=1", "--ntasks=1", f"--nodelist={host}", *follower])
+        found.append(["srun", "--overlap", "--mem=0", "--nodes=1", "--ntasks=1", f"--nodelist={host}", *follower])
     return found
 
 

@@ -2,6 +2,7 @@
 
     output.jsonl                  the greedy answer               output-rs<S>.jsonl            one per seed
     output-rs<S>.jsonl-async      in progress, last line wins     output-rs<S>_chunk_<i>.jsonl  a slice that was never merged
+                                                                  output-rs<S>_chunk_<i>.jsonl-async  a slice in progress
 
 Reading is the cost of a first summary (gigabytes of reasoning), so files go through one reused buffer, and long strings at
 known places are cut out before the line is decoded.
@@ -86,7 +87,9 @@ def find_outputs(folder: Path) -> list[SeedOutput]:
         if match is None or not path.is_file():
             continue
         seed = None if match["seed"] is None else int(match["seed"])
-        if match["chunk"] is not None:
+        if match["chunk"] is not None and match["tail"]:
+            names.setdefault(seed, {})[f"-async{int(match['chunk']):09d}"] = path
+        elif match["chunk"] is not None:
             chunks.setdefault(seed, {})[int(match["chunk"])] = path
         else:
             names.setdefault(seed, {})[match["tail"] or ""] = path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,19 +18,21 @@ from typing import Any
 
 import pytest
 
-from ns_eval import process_ids
+from ns_eval import job_files, process_ids
 from tests.paths import REPO
 
 # Any checkpoint will do: the simulated engine answers for it.
 MODEL = REPO / "ns_eval/shipped/tinymath"
+QUESTIONS = {"aime24": 6, "gsm8k": 5}
 ENGINE = REPO / "tests/cluster/engine.py"
 
 
 def _up() -> bool:
+    """Whether the cluster of start_slurm.sh answers: on any other one, the tests would cancel somebody's jobs."""
     if shutil.which("scontrol") is None:
         return False
-    told = subprocess.run(["scontrol", "ping"], capture_output=True, text=True, timeout=30)
-    return "is UP" in told.stdout
+    told = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, timeout=60)
+    return "is UP" in told.stdout and re.search(r"^ClusterName\s*= test$", told.stdout, re.MULTILINE) is not None
 
 
 # In CI a missing Slurm is a failure, not a reason to skip.
@@ -38,7 +41,7 @@ needs_slurm = pytest.mark.skipif(
 )
 
 
-def until(condition: Callable[[], object], within_s: float = 90.0, what: str = "it did not happen in time") -> None:
+def until(condition: Callable[[], object], within_s: float = 300.0, what: str = "it did not happen in time") -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, what
@@ -59,7 +62,7 @@ def config(path: Path, **changes: Any) -> Path:
 
 @dataclass(frozen=True)
 class Run:
-    """One `ns eval` of two small benchmarks on the simulated engine; `folder` holds all its files."""
+    """One `ns eval` of small benchmarks on the simulated engine; `folder` holds all its files."""
 
     folder: Path
     cluster: str
@@ -68,7 +71,9 @@ class Run:
     us_per_token: float = 20.0
     slots: int = 8
     argv: tuple[str, ...] = ("{python}", str(ENGINE), "--journal", "{journal}", "--port", "{port}")
-    ready_timeout_s: float = 60
+    ready_timeout_s: float = 120
+    benchmarks: tuple[str, ...] = ("aime24", "gsm8k")
+    nodes: int = 1
 
     @property
     def out(self) -> Path:
@@ -84,7 +89,7 @@ class Run:
 
     def command(self, *more: str) -> list[str]:
         data = self.folder / "data"
-        for benchmark, questions in {"aime24": 6, "gsm8k": 5}.items():
+        for benchmark, questions in QUESTIONS.items():
             (data / benchmark).mkdir(parents=True, exist_ok=True)
             rows = [
                 {"id": f"{benchmark}-{n}", "problem": f"{benchmark}: what is {n} modulo 4?", "expected_answer": str(n % 4)}
@@ -98,6 +103,8 @@ class Run:
             "args": {"model": "{name}", "slots": self.slots, "us-per-token": self.us_per_token},
             "max_num_seqs": self.slots,
             "ready_timeout_s": self.ready_timeout_s,
+            "leader_args": {"node-rank": 0},
+            "follower_args": {"node-rank": "{rank}", "leader": "{leader}"},
         }
         server = self.folder / "sim.yaml"
         server.write_text(json.dumps(engine), encoding="utf-8")
@@ -111,7 +118,8 @@ class Run:
                 f"--model={MODEL}",
                 f"--server_type={server}",
             ),
-            *(f"--benchmarks=aime24:{self.seeds},gsm8k:{self.seeds}", f"--data_dir={data}", f"--output_dir={self.out}"),
+            "--benchmarks=" + ",".join(f"{benchmark}:{self.seeds}" for benchmark in self.benchmarks),
+            *(f"--data_dir={data}", f"--output_dir={self.out}", f"--server_nodes={self.nodes}"),
             *(f"--num_jobs={self.jobs}", "++grading_workers=1", *more),
         ]
 
@@ -120,27 +128,24 @@ class Run:
             self.command(*more), cwd=REPO, env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
-    def finish(self, *more: str, within_s: float = 150.0) -> subprocess.CompletedProcess[str]:
-        """The whole run in the foreground; its jobs are cancelled where it takes too long."""
-        try:
-            return subprocess.run(
-                self.command(*more), cwd=REPO, env=self.environment(), capture_output=True, text=True, timeout=within_s
-            )
-        except subprocess.TimeoutExpired:
-            subprocess.run(["scancel", *self.job_ids()], capture_output=True, timeout=60)
-            raise
+    def finish(self, *more: str, within_s: float = 600.0) -> subprocess.CompletedProcess[str]:
+        """The whole run in the foreground."""
+        return subprocess.run(
+            self.command(*more), cwd=REPO, env=self.environment(), capture_output=True, text=True, timeout=within_s
+        )
 
     def rows(self) -> list[dict[str, Any]]:
         """Every line of every finished file."""
-        files = sorted((self.out / "eval-results").glob("*/output*.jsonl"))
+        folders = [self.out / "eval-results" / benchmark for benchmark in self.benchmarks]
+        files = [path for folder in folders for path in sorted(folder.glob("output*.jsonl"))]
         return [json.loads(line) for path in files for line in path.read_text().splitlines()]
 
     def complete(self) -> bool:
         """Every (question, seed) once, nothing missing, nothing left in progress, no error."""
         expected = Counter(
             (f"{benchmark}-{n}", seed)
-            for benchmark, questions in {"aime24": 6, "gsm8k": 5}.items()
-            for n in range(questions)
+            for benchmark in self.benchmarks
+            for n in range(QUESTIONS[benchmark])
             for seed in range(self.seeds)
         )
         found = self.rows()
@@ -180,27 +185,68 @@ class Run:
         return found
 
 
-def nodes_are_back(names: str = "ALL") -> bool:
-    """Whether nodes take jobs, after asking for it: Slurm drains one whose slurmstepd died, and refuses to resume one that
-    still ends its jobs."""
-    for node in slurm("sinfo", "-h", "-N", "-p", "main", "-o", "%N").split() if names == "ALL" else [names]:
+def bring_to_rest() -> None:
+    """Cancels all jobs and waits until they are gone and every node takes some again."""
+
+    def empty() -> bool:
+        left = slurm("squeue", "-h", "-o", "%A %t").splitlines()
+        # Repeated: a job that was on its way back into the queue is cancelled once it is there.
+        alive = [line.split()[0] for line in left if not line.endswith(" CG")]
+        if alive:
+            subprocess.run(["scancel", *alive], capture_output=True, timeout=120)
+        return not left
+
+    until(empty, what="Slurm does not let go of a job")
+    until(nodes_are_back, what="a node does not come back")
+
+
+def nodes_are_back() -> bool:
+    """Whether every node takes jobs, after asking for it: Slurm drains a node on which it meets a job twice, and refuses to
+    resume one that still ends its jobs."""
+    lost = [
+        line.split()[0]
+        for line in slurm("sinfo", "-h", "-N", "-p", "main", "-o", "%N %T").splitlines()
+        if any(word in line for word in ("down", "drain", "fail"))
+    ]
+    for node in lost:
         subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], capture_output=True, timeout=60)
-    states = slurm("sinfo", "-h", "-N", "-p", "main", "-o", "%N %T").splitlines()
-    mine = [line for line in states if names in ("ALL", line.split()[0])]
-    return not any(word in line for line in mine for word in ("down", "drain"))
+    return not lost
 
 
-def occupy_all_nodes() -> str:
-    """The id of a job of the higher partition on all nodes: what runs in the lower one is preempted."""
-    until(nodes_are_back, 60, "a node does not come back")
+def told(folder: Path) -> str:
+    """What Slurm and the jobs below a folder said last, for a failed test."""
+    logs = [path for name in ("*.log", "*.state.json") for path in sorted(folder.glob(f"**/eval-logs/{name}"))]
+    controller = Path(os.environ.get("SLURM_TEST_DIR", "/var/lib/slurm-test")) / "log/slurmctld.log"
+    parts = [
+        subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+        for command in (["squeue", "-r", "-t", "all", "-l"], ["sinfo", "-N", "-o", "%N %T %E"])
+    ]
+    parts += [f"==> {path}\n" + "\n".join(job_files.last_lines(path, 15)) for path in logs]
+    return "\n\n".join([*parts, f"==> {controller}", *job_files.last_lines(controller, 30)])
+
+
+def preempt(*where: str) -> str:
+    """The id of a job of the higher partition that takes whole nodes: what runs there is preempted."""
     return slurm(
-        "sbatch", "--parsable", "-p", "high", "-N4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 600"
+        "sbatch", "--parsable", "-p", "high", *where, "--exclusive", "-o", "/dev/null", "--wrap", "sleep 600"
     ).strip()
 
 
+def steps(job: str) -> list[int]:
+    """The processes of Slurm's own that look after `<number>.` of a job, or after one step of it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if path.read_bytes().startswith(f"slurmstepd: [{job}".encode()) and process_ids.started(int(path.parent.name)):
+                found.append(int(path.parent.name))
+    return found
+
+
 def start_again_now(ids: Sequence[str]) -> None:
-    """Shortens Slurm's two minutes before a requeued job starts; only while it is pending, or it would start twice."""
-    for line in subprocess.run(["squeue", "-h", "-r", "-o", "%i %T %r"], capture_output=True, text=True).stdout.splitlines():
-        name, state, reason = line.split(maxsplit=2)
-        if name in ids and state == "PENDING" and reason.startswith("BeginTime"):
-            subprocess.run(["scontrol", "update", f"jobid={name}", "starttime=now"], capture_output=True)
+    """Shortens Slurm's two minutes before a requeued job starts. A job that is not pending would start twice, and one whose
+    last start still ends on some node would be met twice there: Slurm then drains that node for good."""
+    told = subprocess.run(["squeue", "-h", "-r", "-o", "%i %A %T %r"], capture_output=True, text=True, timeout=120).stdout
+    for line in told.splitlines():
+        name, number, state, reason = line.split(maxsplit=3)
+        if name in ids and state == "PENDING" and reason.startswith("BeginTime") and not steps(f"{number}."):
+            subprocess.run(["scontrol", "update", f"jobid={name}", "starttime=now"], capture_output=True, timeout=120)

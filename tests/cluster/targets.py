@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -79,6 +80,15 @@ def twice(folder: str) -> None:
     if not first.exists():
         first.touch()
         time.sleep(600)
+
+
+def die_once(folder: str, who: str) -> None:
+    """Is killed the first time; notes each later start."""
+    first = Path(folder, f"{who}.first")
+    if not first.exists():
+        first.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(str(Path(folder, f"{who}.starts")))
 
 
 def family_once(folder: str) -> None:
