@@ -11,25 +11,31 @@ from ns_eval.sandbox.config import SandboxConfig
 
 
 @dataclass
-class PlaceConfig:
-    """Where jobs run. Inherited by every command that starts some, so that each flag is declared once."""
+class WhereConfig:
+    """Where one job runs. Inherited, so that each flag is declared once."""
 
     cluster: str | None = None
     """A name in cluster_configs/ or a path to a YAML. Default: NEMO_SKILLS_CONFIG, else local."""
     config_dir: str | None = None
     """A folder of cluster configs that is searched first."""
-    num_jobs: int | None = None
-    """Jobs the work is dealt over; -1: one a benchmark (and chunk). Default: 1 locally, -1 on a cluster."""
     partition: str | None = None
     """Overrides the cluster's partition."""
     qos: str | None = None
     """Overrides the cluster's quality of service."""
     time_min: str | None = None
     """The shortest time limit that is acceptable, HH:MM:SS."""
-    dependent_jobs: int = 0
-    """Jobs chained after each, that go on where a time limit ended it. Rarely needed: a job requeues itself."""
     detach: bool = False
     """Start and return at once; `ns status OUT` follows the run."""
+
+
+@dataclass
+class PlaceConfig(WhereConfig):
+    """Where the jobs of a run are, and how many. Inherited by every command that starts some."""
+
+    num_jobs: int | None = None
+    """Jobs the work is dealt over; -1: one a benchmark (and chunk). Default: 1 locally, -1 on a cluster."""
+    dependent_jobs: int = 0
+    """Jobs chained after each, that go on where a time limit ended it. Rarely needed: a job requeues itself."""
     dry_run: bool = False
     """Print the plan and the first rendered prompt of each benchmark, start nothing."""
 

@@ -6,33 +6,47 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from ns_eval import models
+from ns_eval import launch, models
 from ns_eval.arguments import Spellings
-from ns_eval.config import REQUIRED, ServerConfig, positional
+from ns_eval.cluster import clusters
+from ns_eval.cluster.clusters import ClusterConfig
+from ns_eval.config import REQUIRED, ServerConfig, build, positional
 from ns_eval.errors import UsageError
+from ns_eval.files import write_text
+from ns_eval.job_files import read_state
+from ns_eval.jobs import JobSpec
+from ns_eval.options import WhereConfig
+from ns_eval.records import Json
 from ns_eval.servers import Running, serving
 
 # How often a server that nobody asks anything is looked at.
 _LOOK_S = 1.0
+_HERE = "127.0.0.1"
+_ADDRESS = "address"
 
 
 @dataclass
-class StartServerConfig:
-    """Run a model server in the foreground and print its address; Ctrl-C ends it.
+class StartServerConfig(WhereConfig):
+    """Run a model server and print its address: here until Ctrl-C, or as a job until `ns cancel`.
 
     Examples:
         ns start_server --model=tinymath
         ns start_server --model=/models/qwen3-8b --server_type=vllm --server_gpus=2 --server_args="--max-model-len 32768"
         ns start_server --model=/models/x.gguf ++server.port=8000 ++server.host=0.0.0.0
+        ns start_server --model=/models/qwen3-8b --server_type=vllm --server_gpus=1 --cluster=slurm
     """
 
     model: str = REQUIRED
     """A path, or a name in conf/model."""
+    output_dir: str = "ns-server"
+    """The folder of the job, where it is one; `ns cancel` of it ends the server."""
     server_type: str | None = None
     """llamacpp, vllm, sglang, trtllm, generic: conf/server. Default: the model's, or llamacpp for a GGUF file."""
     endpoint_type: str = "chat"
@@ -94,12 +108,51 @@ def start_server(config: StartServerConfig) -> int:
     """
     if config.server.base_url:
         raise UsageError("--server_address names a server that runs already", hint="leave it out to start one")
+    cluster = clusters.load(
+        config.cluster, config.config_dir, partition=config.partition, qos=config.qos, time_min=config.time_min
+    )
+    if cluster.executor != "local" or config.detach:
+        return _start_job(config, cluster)
     return _until_told(_serve(config))
 
 
-async def _serve(config: StartServerConfig) -> int:
+def serve(**config: Json) -> None:
+    """What the job calls: serves until it is cancelled, its address in a file of the job's folder."""
+    asked = build(StartServerConfig, config, "ns start_server")
+    _until_told(_serve(asked, Path(asked.output_dir) / _ADDRESS))
+
+
+def _start_job(config: StartServerConfig, cluster: ClusterConfig) -> int:
+    """Starts the job and returns when the server answers; other machines reach it under its node's name."""
+    folder = Path(config.output_dir).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _ADDRESS).unlink(missing_ok=True)
+    far = cluster.executor != "local"
+    server = replace(config.server, host="0.0.0.0") if far and config.server.host == _HERE else config.server
+    config = replace(config, server=server, output_dir=str(folder), log_file=str(folder / "server.log"))
+    job = JobSpec(
+        "server",
+        "ns_eval.server_commands:serve",
+        asdict(config),
+        gpus=server.gpus or 0,
+        nodes=server.nodes,
+        container=config.server_type or "ns-eval",
+    )
+    submitted = launch.submit([job], cluster, folder, detach=True)
+    while not (folder / _ADDRESS).exists():
+        launch.raise_failures([item for item in submitted if read_state(folder, item.name).ended is not None])
+        time.sleep(_LOOK_S / 4)
+    print((folder / _ADDRESS).read_text().strip(), flush=True)
+    _say(f"serving {config.model} as a job; `ns cancel {config.output_dir}` ends it, `ns logs` of it shows what it says")
+    return 0
+
+
+async def _serve(config: StartServerConfig, told: Path | None = None) -> int:
     async with _opened(config.model, config.server, config.log_file, config.endpoint_type) as running:
         print(running.endpoint.base_url, flush=True)
+        if told is not None:
+            host = socket.gethostname() if config.server.host == "0.0.0.0" else _HERE
+            write_text(told, running.endpoint.base_url.replace(_HERE, host) + "\n")
         slots = "" if running.slots is None else f", {running.slots} requests at once"
         context = "" if running.context is None else f", {running.context} tokens each"
         _say(f"serving {running.endpoint.model}{slots}{context}; log {config.log_file}; Ctrl-C ends it")

@@ -15,6 +15,7 @@ import pytest
 from ns_eval.config import ServerConfig
 from ns_eval.errors import UsageError
 from ns_eval.server_commands import RunCmdConfig, StartServerConfig, run_cmd, start_server
+from tests import commands
 from tests.paths import REPO
 
 # What the door does, for a command given as words.
@@ -54,6 +55,18 @@ def test_start_server_prints_its_address_and_serves_until_it_is_told_to_stop(tol
     with pytest.raises(ConnectionRefusedError), socket.create_connection((host, int(port)), timeout=5):
         pass
     assert (tmp_path / "server.log").is_file()
+
+
+def test_a_server_as_a_job_prints_its_address_and_ends_when_it_is_cancelled(tmp_path: Path) -> None:
+    told = commands.ns("start_server", "--model=tinymath", "--detach", "--output_dir=srv", cwd=tmp_path)
+    address = told.stdout.strip()
+    with urllib.request.urlopen(f"{address}/models") as reply:
+        assert b"tinymath" in reply.read()
+    assert "ns cancel" in told.stderr
+    commands.ns("cancel", "srv", cwd=tmp_path)
+    host, port = address.removeprefix("http://").removesuffix("/v1").split(":")
+    with pytest.raises(ConnectionRefusedError), socket.create_connection((host, int(port)), timeout=5):
+        pass
 
 
 def test_a_command_finds_the_server_and_its_exit_code_is_ours(tmp_path: Path) -> None:
