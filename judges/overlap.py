@@ -90,10 +90,10 @@ class Overlap:
             scores |= self._rouge_scores(text, references)
         if "bleu" in asked:
             found = self._bleu.sentence_score(text, list(references))
-            scores["bleu"] = found.score / 100
+            scores["bleu"] = min(1.0, found.score / 100)  # of floats that add up to a little more
             counts = (found.sys_len, found.ref_len, *found.counts, *found.totals)
         if "chrf" in asked:
-            scores["chrf"] = self._chrf.sentence_score(text, list(references)).score / 100
+            scores["chrf"] = min(1.0, self._chrf.sentence_score(text, list(references)).score / 100)
         return Measured(scores, counts)
 
     def corpus_chrf(self, texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
