@@ -5,9 +5,11 @@ Nothing of this is imported before it is used: `from ns_eval import evaluate` co
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -87,6 +89,16 @@ def call(command: str, options: Mapping[str, Option], names: Sequence[str] = ())
         NsError: what the command would say.
     """
     words = [*names, *words_of(options)]
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _called(command, words)
+    # A notebook has an event loop running in this thread, beside which a command cannot run its own.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_called, command, words).result()
+
+
+def _called(command: str, words: list[str]) -> str:
     spoken = manifest.SPOKEN.set([command, *words])
     told = io.StringIO()
     try:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -290,6 +291,10 @@ def _keep_behind(output_dir: Path) -> None:
 @contextmanager
 def _told_to_stop() -> Iterator[None]:
     """A closed terminal and a TERM end jobs as tidily as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        # Called from a notebook's cell: signals go to the main thread, and only that may ask for them.
+        yield
+        return
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:

@@ -1,4 +1,4 @@
-"""The small version of `python -m benchmarks.text_metrics`: intervals cover, and one model is not called better than itself."""
+"""The small version of `python -m benchmarks.text_metrics`: intervals cover, and no model is called better than itself."""
 
 from __future__ import annotations
 
