@@ -23,6 +23,7 @@ class PrepareConfig:
     Examples:
         ns prepare_data aime24 comp-math-24-25 math-500 gsm8k
         ns prepare_data mmlu --source=/downloads/mmlu --data_dir=/data/benchmarks
+        ns prepare_data science_prompts --source a.parquet,b.parquet --samples=240 --balance=domain
         ns prepare_data --discover=/downloads
         ns prepare_data --validate=gsm8k
     """
@@ -32,7 +33,14 @@ class PrepareConfig:
     data_dir: str | None = None
     """Where the files go. Default: NS_DATA_DIR, NEMO_SKILLS_DATA_DIR, else ~/.cache/ns-eval/data."""
     source: str | None = None
-    """A file or folder in the upstream's own format, instead of the network; for several names, a folder of each."""
+    """A file or folder in the upstream's own format, instead of the network; for several names, a folder of each. With
+    --samples: files, comma-separated."""
+    samples: int | None = None
+    """Draw this many different prompts from the files of --source, into prompts.parquet and the question file."""
+    balance: str | None = None
+    """With --samples: share them out evenly over domain or task_type."""
+    seed: int = 0
+    """With --samples: another seed draws other prompts."""
     discover: str | None = None
     """A folder whose data files are to be looked through; proposes a benchmark YAML for each."""
     write: str | None = None
@@ -59,11 +67,38 @@ def main(config: PrepareConfig) -> int:
     if not config.names:
         raise UsageError("no benchmark is named", hint="ns prepare_data aime24 gsm8k …, or `ns show benchmarks`")
     found = [benchmarks.find(name) for name in config.names]
+    if config.samples is not None or config.balance is not None:
+        return _draw(config, found, folder)
     failed = [error for benchmark in found if (error := _prepare_one(benchmark, folder, config.source, len(found)))]
     if len(failed) == 1 and len(found) == 1:
         raise failed[0]
     if failed:
         raise DataError(f"{len(failed)} of {len(found)} benchmarks could not be prepared, see above")
+    return 0
+
+
+def _draw(config: PrepareConfig, found: list[BenchmarkConfig], folder: Path) -> int:
+    """One benchmark from a drawn set of prompts, which stays beside its question file."""
+    from dataset_prepare import balanced
+
+    if len(found) != 1 or not config.source or config.samples is None or config.samples < 1:
+        raise UsageError(
+            "--samples and --balance draw one benchmark's prompts from files",
+            hint="ns prepare_data science_prompts --source=a.parquet,b.parquet --samples=240 --balance=domain",
+        )
+    files = [Path(name.strip()).expanduser() for name in config.source.split(",")]
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"--source: {file} does not exist")
+    drawn = balanced.draw(files, config.samples, config.balance, config.seed)
+    path = folder / found[0].name / "prompts.parquet"
+    balanced.write_prompts(path, drawn.rows)
+    for note in drawn.notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"{path}  {len(drawn.rows)} prompts")
+    error = _prepare_one(found[0], folder, str(path), 1)
+    if error is not None:
+        raise error
     return 0
 
 

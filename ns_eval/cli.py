@@ -50,6 +50,9 @@ COMMANDS = {
         spellings="ns_eval.options:EVAL_SPELLINGS",
         layers=_MODEL_LAYERS,
     ),
+    "recipe": Command(
+        "run the stages of a recipe: ns eval --recipe=NAME", "ns_eval.recipe:RecipeConfig", "ns_eval.recipe:main"
+    ),
     "prepare_data": Command("make benchmark files", "dataset_prepare.prepare:PrepareConfig", "dataset_prepare.prepare:main"),
     "convert": Command(
         "convert a checkpoint for a server, merge an adapter",
@@ -73,6 +76,11 @@ COMMANDS = {
         "one file about runs: tables, charts, findings, samples",
         "summarize.pages.report:ReportConfig",
         "summarize.pages.report:main",
+    ),
+    "export": Command(
+        "write runs as Parquet, summary.json and insights.json",
+        "summarize.pages.exports:ExportConfig",
+        "summarize.pages.exports:main",
     ),
     "dashboard": Command(
         "look through runs in a browser",
@@ -149,6 +157,8 @@ def _run(words: list[str]) -> int:
     name = words[0].replace("-", "_")
     if name == "sandbox" and words[1:2] == ["serve"]:
         name, words = "sandbox_serve", words[1:]
+    if name == "eval" and any(word.lstrip("-+").partition("=")[0] == "recipe" for word in words[1:]):
+        name = "recipe"
     if name not in COMMANDS:
         raise UsageError(f"unknown command `{words[0]}`, {suggest(name, COMMANDS)}", hint="ns --help")
     return _dispatch(name, words[1:])

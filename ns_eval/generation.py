@@ -151,7 +151,7 @@ def _record_grader(run: BenchmarkRun) -> None:
 def _shelf(run: BenchmarkRun) -> Shelf:
     found = runs.questions_of(run)
     chunk = None if run.chunk is None else run.chunk[0]
-    files = {seed: SeedFile(run.folder, seed, chunk, judged=bool(run.judge)) for seed in run.seeds}
+    files = {seed: SeedFile(run.folder, seed, chunk, judged=bool(run.judge), longer=run.longer) for seed in run.seeds}
     name = f"{run.name}+{run.adapter}" if run.adapter else run.name
     shelf = Shelf(name, runs.part_of(run, found), files, [question.id for question in found])
     shelf.read()
@@ -175,7 +175,7 @@ async def _start(
     _record_walls(share, [*([sandbox.walls] if sandbox else []), *(grader.walls for grader in graders.values())])
     progress.sampling(found.retries, found.usd)
     return found.places, [
-        Work(shelf, _asking(run, found.clients[name], sandbox), graders.get(_grader_key(run)))
+        Work(shelf, _longer(run, _asking(run, found.clients[name], sandbox)), graders.get(_grader_key(run)))
         for name, run, shelf in turn.asked
     ]
 
@@ -201,6 +201,19 @@ async def connected(backend: Backend, opened: contextlib.AsyncExitStack, *, chat
     }
     await opened.enter_async_context(recorded(backend.server, backend.path, backend.log, running, clients))
     return Connection(clients, places, running, spending)
+
+
+def _longer(run: BenchmarkRun, answer: Answer) -> Answer:
+    """Says in the sample itself that it was asked with another limit than the rest of its file."""
+    if run.longer is None:
+        return answer
+    limits = {"from": run.settings.get("inference.tokens_to_generate"), "to": run.longer}
+
+    async def again(question: Question, seed: int | None) -> Generation:
+        reply = await answer(question, seed)
+        return dataclasses.replace(reply, meta={**reply.meta, "extended": limits})
+
+    return again
 
 
 def _asking(run: BenchmarkRun, client: Client, sandbox: Sandbox | RemoteSandbox | None) -> Answer:

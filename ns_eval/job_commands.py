@@ -7,17 +7,18 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ns_eval import job_files, launch
 from ns_eval.cluster import clusters, local_scheduler, slurm_queue
 from ns_eval.cluster.job_status import Current, current
 from ns_eval.cluster.slurm_queue import Watch
-from ns_eval.config import positional
+from ns_eval.config import InferenceConfig, positional
 from ns_eval.errors import JobError, UsageError, suggest
 from ns_eval.job_files import Submitted, Table
 from ns_eval.jobs import read_spec
+from ns_eval.resources import locate
 
 _CANCEL_S = 60.0
 
@@ -55,8 +56,11 @@ class CancelConfig:
 class RetryConfig:
     """Run again the jobs that failed, were stopped or can never start, and those that wait for them; nothing else.
 
+    With --truncated: ask again, with more tokens and the same seed, only the samples that were cut at their limit.
+
     Examples:
         ns retry out
+        ns retry out --truncated ++inference.tokens_to_generate=8192
         ns retry out --partition=long
     """
 
@@ -66,6 +70,10 @@ class RetryConfig:
     """Another partition than before."""
     qos: str | None = None
     """Another quality of service than before."""
+    truncated: bool = False
+    """Ask again what was truncated; the old lines stay in output-rs<S>.before-retry.jsonl."""
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+    """With --truncated: tokens_to_generate, the new limit; nothing else may change."""
     detach: bool = False
     """Start and return at once; `ns status OUT` follows the run."""
 
@@ -110,6 +118,10 @@ def cancel(config: CancelConfig) -> int:
 
 def retry(config: RetryConfig) -> int:
     """`ns retry`"""
+    if config.truncated:
+        return int(locate("ns_eval.extending:extend")(config))
+    if config.inference != InferenceConfig():
+        raise UsageError("inference.* changes answers: it belongs to --truncated", hint="ns retry OUT --truncated …")
     output_dir = _folder(config.output_dir)
     table = job_files.read_table(output_dir)
     found = current(table.jobs, Watch())

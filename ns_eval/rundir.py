@@ -29,6 +29,16 @@ from ns_eval.records import Generation, Json, Sample, dumps, loads, sample_from_
 _OUTPUT = re.compile(r"output(?:-rs(\d+))?\.jsonl")
 
 
+class _Extended(msgspec.Struct):
+    """That a sample was asked again with more room, up to so many tokens."""
+
+    to: int
+
+
+class _Meta(msgspec.Struct):
+    extended: _Extended | None = None
+
+
 class _Head(msgspec.Struct):
     """What resume needs of a line; the rest of it, up to megabytes of reasoning, is skipped unread."""
 
@@ -36,6 +46,7 @@ class _Head(msgspec.Struct):
     status: str = "ok"
     num_generated_tokens: int | None = None
     verdicts: dict[str, msgspec.Raw] | None = None
+    generation_meta: _Meta | None = None
 
 
 _decode_head = msgspec.json.Decoder(_Head).decode
@@ -43,7 +54,7 @@ _decode_head = msgspec.json.Decoder(_Head).decode
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Where one sample stands on disk."""
+    """Where one sample stands on disk; `extended` is the limit that a truncated one was asked again with."""
 
     path: Path
     offset: int
@@ -51,6 +62,7 @@ class Line:
     status: str
     tokens: int | None
     judged: bool = False
+    extended: int | None = None
 
 
 def output_name(seed: int | None) -> str:
@@ -63,10 +75,14 @@ class SeedFile:
 
     What lies in any file of the seed is known. Whoever comes last puts them together: a chunk's writer only where no other
     one can have anything left to write. Where `judged`, a sample without a verdict is an answer that waits for one.
+    With `longer`, a limit of tokens, only what was truncated below it is left to do.
     """
 
-    def __init__(self, folder: Path, seed: int | None, chunk: int | None = None, *, judged: bool = False) -> None:
+    def __init__(
+        self, folder: Path, seed: int | None, chunk: int | None = None, *, judged: bool = False, longer: int | None = None
+    ) -> None:
         self.seed = seed
+        self._longer = longer
         self._judged = judged
         self.path = folder / output_name(seed)
         own = self.path.name if chunk is None else f"{self.path.stem}_chunk_{chunk}.jsonl"
@@ -92,7 +108,9 @@ class SeedFile:
             return
 
     def left(self, questions: Iterable[str]) -> list[str]:
-        """The questions without a sample, or with one that failed."""
+        """The questions without a sample, or with one that failed; with `longer` those to ask with more room."""
+        if self._longer is not None:
+            return [name for name in questions if name in self.lines and _short(self.lines[name], self._longer)]
         return [name for name in questions if name not in self.lines or self.lines[name].status == "error"]
 
     def unjudged(self, questions: Iterable[str]) -> list[str]:
@@ -128,8 +146,10 @@ class SeedFile:
         if written != len(line):
             raise OSError(f"{self._async}: {written} of {len(line)} bytes written: is the disk full?")
         tokens = sample.generation.completion_tokens
+        extended = sample.generation.meta.get("extended")
+        limit = extended["to"] if extended else None
         judged = bool(sample.verdicts)
-        self.lines[sample.question.id] = Line(self._async, offset, len(line), sample.status, tokens, judged)
+        self.lines[sample.question.id] = Line(self._async, offset, len(line), sample.status, tokens, judged, limit)
 
     def finish(self, questions: Sequence[str]) -> None:
         """Replaces the finished file, in dataset order, and removes those in progress. `.done`: nothing failed.
@@ -165,6 +185,18 @@ class SeedFile:
             self._file = None
 
 
+def before_retry(folder: Path, seed: int | None) -> Path:
+    """Where the lines of a seed stay that were asked again with more room."""
+    return folder / output_name(seed).replace(".jsonl", ".before-retry.jsonl")
+
+
+def _short(line: Line, limit: int) -> bool:
+    """Whether a sample is to be asked with this limit: it was cut below it, or its asking with it failed."""
+    if line.status == "error":
+        return line.extended == limit
+    return line.status == "truncated" and (line.extended or 0) < limit
+
+
 def _lines(path: Path) -> dict[str, Line]:
     found = {}
     offset = 0
@@ -179,8 +211,9 @@ def _lines(path: Path) -> dict[str, Line]:
                     f"{path}:{number}: not a sample ({error})",
                     hint=f"move the file away to ask its questions again: mv {path} {path}.broken",
                 ) from error
-            judged = bool(head.verdicts)
-            found[str(head.id)] = Line(path, offset, len(line), head.status, head.num_generated_tokens, judged)
+            judged, meta = bool(head.verdicts), head.generation_meta
+            limit = meta.extended.to if meta is not None and meta.extended is not None else None
+            found[str(head.id)] = Line(path, offset, len(line), head.status, head.num_generated_tokens, judged, limit)
             offset += len(line)
     return found
 

@@ -34,7 +34,7 @@ class BenchmarkRun:
     `upstream_rows` is set where its source has another number. Without a `split` they are any rows, and nothing is graded.
     `judge` is the spec that builds the judge, which may take `grading_s` seconds for a sample; `adapter` the one that
     answers (empty: the base model), `settings` what must not change inside one folder, `chunk` is (which, of how many) parts
-    of the questions that are asked; None: all."""
+    of the questions that are asked; None: all. With `longer` only what was truncated below that many tokens is asked."""
 
     name: str
     split: str
@@ -55,6 +55,7 @@ class BenchmarkRun:
     likelihood: str = ""
     drawn: bool = False
     grading_s: float | None = None
+    longer: int | None = None
     settings: Mapping[str, Json] = field(default_factory=dict)
     chunk: tuple[int, int] | None = None
 

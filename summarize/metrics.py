@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TypeAlias
 
 import numpy as np
@@ -32,6 +33,8 @@ def _row(row: Row, table: Table) -> Metrics:
     for score, cell in row.cells.items():
         found |= {f"{score}{suffix}": value for suffix, value in _cell(cell, table.coverage).items()}
     found |= {"no_answer": row.no_answer, "avg_tokens": row.tokens}
+    if table.extended is not None and row.kind == "mean":
+        found["extended"] = asdict(table.extended)
     if row.truncation is not None:
         cut = row.truncation
         found["truncated"] = cut.share

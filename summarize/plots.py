@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,8 @@ import numpy as np
 from ns_eval.errors import UsageError
 from ns_eval.files import replacing
 from summarize.intervals import Interval, interval
-from summarize.tables import Table
+from summarize.pages.colours import colours
+from summarize.tables import Cell, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,3 +149,40 @@ def _write(path: Path, figure: Figure) -> None:
         content = b"<!doctype html><meta charset='utf-8'><title>" + title + b"</title>" + svg
     with replacing(path, durable=False) as file:
         file.write(content)
+
+
+def per_model(path: Path, bars: Sequence[tuple[str, Sequence[tuple[str, Cell, bool]]]], colour: Mapping[str, int]) -> None:
+    """One panel a benchmark: (run, headline, rated) as bars with their intervals; a run's colour is its number's.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UsageError("a plot needs matplotlib", hint="pip install 'ns-eval[plots]'") from error
+    height = sum(1.2 + 0.42 * len(rows) for _, rows in bars)
+    figure = Figure(figsize=(9, max(2.0, height)), layout="constrained")
+    panels = figure.subplots(max(1, len(bars)), 1, squeeze=False)[:, 0]
+    for panel, (title, rows) in zip(panels, bars, strict=False):
+        _bars(panel, title, rows, colour)
+    _write(path, figure)
+
+
+def _bars(axes: Axes, title: str, rows: Sequence[tuple[str, Cell, bool]], colour: Mapping[str, int]) -> None:
+    rated = any(own for *_, own in rows)
+    scale = 1.0 if rated else 100.0
+    shades = colours(len(colour))
+    for height, (run, cell, _) in enumerate(reversed(rows)):
+        value = scale * (cell.value or 0.0)
+        axes.barh(height, value, color=shades[colour[run]])
+        if cell.low is not None and cell.high is not None:
+            axes.plot([scale * cell.low, scale * cell.high], [height, height], color="black", linewidth=1.6)
+        axes.annotate(
+            f" {value:.3f}" if rated else f" {value:.1f}%", (scale * (cell.high or cell.value or 0.0), height), va="center"
+        )
+    axes.set_yticks(range(len(rows)), [run for run, *_ in reversed(rows)])
+    if not rated:
+        axes.set_xlim(0, 110)
+    axes.margins(x=0.12)
+    axes.set(title=title)

@@ -105,6 +105,12 @@ def notes(table: Table) -> list[str]:
             f"truncated {percent(cut.share)}: {headline.label} {score} is {shown(table, score, cell.value)} as graded, "
             f"{shown(table, score, cut.among_completed)} among completed samples{'' if cut.worst is None else ends}"
         )
+    if table.extended is not None:
+        again, name = table.extended, table.extended.score
+        found.append(
+            f"{again.samples} truncated samples were asked again with more tokens: {headline.label} {name} was "
+            f"{shown(table, name, again.before)} before, is {shown(table, name, again.after)}"
+        )
     if table.mixed:
         named = ", ".join(table.mixed[:3]) + (", …" if len(table.mixed) > 3 else "")
         found.append(f"equal answers with verdicts of both kinds in {len(table.mixed)} questions ({named})")

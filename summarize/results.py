@@ -6,7 +6,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ from ns_eval.errors import CoverageError, UsageError, suggest
 from ns_eval.files import write_text
 from ns_eval.scores import Scores, load
 from summarize.discover import Found, Results, discover, run_folders
+from summarize.extended import extended
 from summarize.groups import grouped
 from summarize.intervals import Interval
 from summarize.metrics import Metrics, metrics
@@ -177,8 +178,11 @@ def summaries(config: ResultsConfig) -> Iterator[Summary]:
             scores = load_scores(item.folder)
             name = f"{label}: {item.name}" if len(labels) > 1 else item.name
             found = _samples(config, scores)
-            made = _with_selection(tables(name, found, scores.meta, options), item, config, options)
-            loaded.append(Loaded(item, scores, found, made))
+            every = [
+                replace(table, extended=extended(item.folder, table.samples))
+                for table in tables(name, found, scores.meta, options)
+            ]
+            loaded.append(Loaded(item, scores, found, _with_selection(every, item, config, options)))
             wholes.append((name, loaded[-1].tables[0]))
         yield Summary(results, tuple(loaded), tuple(grouped(wholes, config.level)))
 

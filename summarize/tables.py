@@ -10,6 +10,7 @@ import numpy as np
 
 from ns_eval.scores import Meta
 from summarize.coverage import Coverage, Extremes, coverage, mean_extremes, pass_extremes, vote_extremes
+from summarize.extended import Extended
 from summarize.intervals import Interval, interval, standard_error
 from summarize.invariants import check
 from summarize.jackknife import pass_variances, vote_variances
@@ -65,7 +66,8 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Table:
     """One benchmark, or one subset of it. `curves` are the per-question numbers of each score, made of `samples`; `clusters`
-    those of the questions, where there are any. `mixed` names questions where a judge contradicts itself on one answer.
+    those of the questions, where there are any. `mixed` names questions where a judge contradicts itself on one answer,
+    `extended` says what asking truncated samples again has changed.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Table:
     curves: Mapping[str, PerQuestion]
     clusters: Integers | None = None
     mixed: tuple[str, ...] = ()
+    extended: Extended | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from tests.paths import REPO
 PLUGINS = ("judges", "summarize", "dataset_prepare")
 # A module, or a package as a whole, imports only what stands in lower rows.
 LAYERS = [
-    {"backoff", "errors", "files", "keeper", "process_ids", "queue", "serve_llamacpp"},
+    {"backoff", "errors", "files", "keeper", "process_ids", "queue", "serve_infer", "serve_llamacpp"},
     {"config", "job_files", "processes", "records", "resources", "sandbox", "texts"},
     {"nemo_skills"},
     {"chat_template", "markup"},
@@ -45,7 +45,7 @@ LAYERS = [
     {"checks"},
     {"generate_plan", "generation", "job_commands", "server_commands"},
     {"judge_plan"},
-    {"commands"},
+    {"commands", "extending", "recipe"},
     {"check_command", "convert_command"},
     {"cli"},
     {"api"},
@@ -58,9 +58,15 @@ OWNERS = {
     "submitit": {"ns_eval/launch.py"},
     "aiohttp": {"ns_eval/client.py", "ns_eval/sandbox/serve.py", "ns_eval/sandbox/remote.py"},
     "xllamacpp": {"ns_eval/serve_llamacpp.py"},
-    "pyarrow": {"ns_eval/scores/table.py", "ns_eval/scores/columns.py", "dataset_prepare/readers.py"},
+    "pyarrow": {
+        "ns_eval/scores/table.py",
+        "ns_eval/scores/columns.py",
+        "dataset_prepare/readers.py",
+        "dataset_prepare/balanced.py",
+    },
     "pandas": {
         "summarize/frames.py",
+        "summarize/pages/exports.py",
         "summarize/pages/explorer.py",
         "summarize/pages/questions.py",
         "summarize/pages/samples.py",

@@ -33,7 +33,7 @@ class _Line(msgspec.Struct):
     question: str | None = None
     expected_answer: Json = None
     judging: dict[str, _Judging] = msgspec.field(default_factory=dict)
-    sample_meta: dict[str, Json] = msgspec.field(default_factory=dict)
+    generation_meta: dict[str, Json] = msgspec.field(default_factory=dict)
     domain: Json = None
     task_type: Json = None
     subject: Json = None
@@ -127,8 +127,8 @@ def _take(found: Lines, key: Key, place: Place, line: _Line) -> None:
         if told.model:
             found.judges.add(told.model)
         found.scale = told.scale or found.scale
-    if "extended" in line.sample_meta:
-        found.extended[key] = line.sample_meta["extended"]
+    if "extended" in line.generation_meta:
+        found.extended[key] = line.generation_meta["extended"]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Place, _Line]]:
