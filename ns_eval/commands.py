@@ -62,8 +62,8 @@ def evaluate(config: EvalConfig) -> int:
             seeds = f"{len(run.seeds)} seed{'' if len(run.seeds) == 1 else 's'}"
             name = f"{config.model}+{run.adapter}" if run.adapter else config.model
             _say(f"{run.name}: {run.rows} questions × {seeds}, {name} on {config.server_type}")
-        for line in plan.code_lines(found):
-            _say(" ".join(line.split()))
+        for line in plan.code_lines(found.runs):
+            _say(f"code: {line}")
         jobs = _jobs(config, found, suffix)
         if judged is not None:
             jobs = _with_judging(judged, found, jobs, suffix)

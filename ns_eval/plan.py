@@ -110,7 +110,7 @@ def described(found: Plan, config: AskConfig) -> str:
     lines += ["", f"model   {found.model} on {config.server_type}", f"output  {found.output_dir}"]
     if config.adapter:
         lines += [f"        {variant.folder.name}/  {_made(found, variant)}" for variant in found.variants.asked]
-    lines += [f"jobs    {len(found.shares)}", *code_lines(found)]
+    lines += [f"jobs    {len(found.shares)}", *(f"code    {line}" for line in code_lines(found.runs))]
     first = [run for run in found.runs if run.adapter == found.runs[0].adapter]
     lines += [line for run in first for line in _first_request(run)]
     return "\n".join(lines)
@@ -132,12 +132,12 @@ def _row(run: BenchmarkRun) -> tuple[str, ...]:
     return name, run.split, questions, seeds, str(run.rows * len(run.seeds)), run.prompt.name, judge
 
 
-def code_lines(found: Plan) -> list[str]:
+def code_lines(found: Sequence[BenchmarkRun]) -> list[str]:
     """What holds for the code that the model writes, one line for each kind of it; nothing where none is run."""
     kinds = {
-        f"code    up to {run.code.config.max_code_executions} executions an answer, "
+        f"up to {run.code.config.max_code_executions} executions an answer, "
         f"{run.code.config.code_execution_timeout:g} s each; {run.code.told}": None
-        for run in found.runs
+        for run in found
         if run.code is not None
     }
     return [*kinds]

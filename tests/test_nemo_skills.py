@@ -163,13 +163,14 @@ def test_a_checkout_whose_sentences_moved_says_so(tmp_path: Path) -> None:
         worded(TOLD)
 
 
-def test_the_plan_says_whose_words_are_in_use(clone: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [["eval", "--dry_run"], ["check", "--login_only"]])
+def test_plan_and_check_say_whose_words_are_in_use(clone: Path, tmp_path: Path, words: list[str]) -> None:
     told = ns(
-        "eval", "--model=tinymath", "--benchmarks=arithmetic:1", "--output_dir=out", "--dry_run", "++code_execution=true",
+        *words, "--model=tinymath", "--benchmarks=arithmetic:1", "--output_dir=out", "++code_execution=true",
+        "++sandbox.preload=[]",
         "++prompt_template=openmath-instruct", "++prompt_config=nemo_skills:openmath/tir", f"++nemo_skills_path={clone}",
         "++server.code_execution.add_remaining_code_executions=true", cwd=tmp_path, env={"NEMO_SKILLS_PATH": ""},
     )  # fmt: skip
-    assert "code    up to 8 executions an answer, 10 s each; the model is told what is left in the words of NeMo-Skills" in (
-        told.stdout
-    )
-    assert "At most 8 times." in told.stdout
+    said = "up to 8 executions an answer, 10 s each; the model is told what is left in the words of NeMo-Skills"
+    assert said in told.stdout
+    assert ("At most 8 times." in told.stdout) == ("--dry_run" in words)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ns_eval import models, plan, servers
+from ns_eval import models, nemo_skills, plan, servers
 from ns_eval.catalogue import selection
 from ns_eval.catalogue.selection import Chosen
 from ns_eval.checks.golds import golds
@@ -44,6 +44,7 @@ class Looked:
 
 async def look(config: EvalConfig) -> Looked:
     """Every check that needs no server; one that fails does not hide the others."""
+    nemo_skills.use(config.nemo_skills_path)
     found = Looked()
     output_dir = Path(config.output_dir).absolute()
     model = models.weights(config.model)
@@ -63,7 +64,8 @@ async def look(config: EvalConfig) -> Looked:
         found.at(f"benchmark {name}", functools.partial(_benchmark, found, config, chosen, who))
     for run in found.runs:
         found.lines += await golds(run, _GOLDS)
-    if config.code_execution:
+    found.lines += [Line("ok", "code", line) for line in plan.code_lines(found.runs)]
+    if plan.runs_code(config):
         found.lines.append(await _sandbox(config))
     return found
 
