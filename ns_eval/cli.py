@@ -154,14 +154,20 @@ def _run(words: list[str]) -> int:
 
         print(f"ns-eval {version('ns-eval')}")
         return 0
-    name = words[0].replace("-", "_")
-    if name == "sandbox" and words[1:2] == ["serve"]:
-        name, words = "sandbox_serve", words[1:]
-    if name == "eval" and any(word.lstrip("-+").partition("=")[0] == "recipe" for word in words[1:]):
-        name = "recipe"
+    name, rest = command_of(words)
     if name not in COMMANDS:
         raise UsageError(f"unknown command `{words[0]}`, {suggest(name, COMMANDS)}", hint="ns --help")
-    return _dispatch(name, words[1:])
+    return _dispatch(name, rest)
+
+
+def command_of(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The command that is meant, and its own words: `sandbox serve` is one, and `eval --recipe=…` is the recipe's."""
+    name, rest = words[0].replace("-", "_"), list(words[1:])
+    if name == "sandbox" and rest[:1] == ["serve"]:
+        return "sandbox_serve", rest[1:]
+    if name == "eval" and any(word.lstrip("-+").partition("=")[0] == "recipe" for word in rest):
+        return "recipe", rest
+    return name, rest
 
 
 def _dispatch(name: str, words: list[str]) -> int:

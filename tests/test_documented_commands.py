@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ns_eval.cli import COMMANDS
+from ns_eval.cli import COMMANDS, command_of
 from ns_eval.compose import overrides
 from ns_eval.resources import locate
 from tests.paths import REPO, SHARED, needs_shared
@@ -30,10 +30,9 @@ def shown(text: str) -> Iterator[str]:
 def taken(line: str) -> None:
     """Parses a command line as the door does, up to the point where something would start."""
     spoken = shlex.split(line, comments=True)
-    _, name, *words = itertools.takewhile(lambda word: word not in ("|", ">", "&&"), spoken)
-    if name == "sandbox":
-        name, words = "sandbox_serve", words[1:]
-    command = COMMANDS[name.replace("-", "_")]
+    _, *given = itertools.takewhile(lambda word: word not in ("|", ">", "&&"), spoken)
+    name, words = command_of(given)
+    command = COMMANDS[name]
     if "--help" in words or "…" in words:
         return
     overrides(locate(command.schema), words, locate(command.spellings) if command.spellings else None)
