@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import socket
+from pathlib import Path
 
 from ns_eval.errors import ServerError
+
+_LOWEST_PORT = 15_000
 
 
 def local_url(host: str, port: int) -> str:
@@ -13,10 +18,23 @@ def local_url(host: str, port: int) -> str:
 
 
 def free_port(host: str) -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probing:
-        probing.bind((_reachable(host), 0))
-        return int(probing.getsockname()[1])
+    """A port that nobody listens on now, and that no outgoing connection is given before the server has it."""
+    for port in secrets.SystemRandom().sample(range(_LOWEST_PORT, _first_given_port()), 100):
+        with contextlib.suppress(OSError), socket.socket() as probing:
+            probing.bind((_reachable(host), port))
+            return port
+    raise ServerError(
+        f"none of a hundred ports from {_LOWEST_PORT} is free on this machine", hint="++server.port=N names one"
+    )
+
+
+def _first_given_port() -> int:
+    """Where the ports begin that Linux gives to outgoing connections by itself; 32768 as it is shipped."""
+    try:
+        given = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
+    except OSError:
+        return 32768
+    return max(int(given.split()[0]), _LOWEST_PORT + 1000)
 
 
 def require_free(host: str, port: int) -> None:
