@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from ns_eval import launch, models, prompts, runs
+from ns_eval import launch, models, prompts, runs, servers
 from ns_eval.checks.job import CheckShare, read
 from ns_eval.checks.lines import Line, shown
 from ns_eval.checks.login import Looked, look
@@ -77,7 +77,7 @@ def _at_the_server(config: CheckConfig, found: Looked) -> list[Line]:
         gpus=config.server.gpus or 0,
         nodes=config.server.nodes,
         container=config.server_container or config.server_type or "ns-eval",
-        secrets=(config.server.api_key_env,) if config.server.api_key_env else (),
+        secrets=tuple(filter(None, [servers.key_variable(config.server)])),
     )
     try:
         launch.wait(launch.submit([spec], cluster_of(config), folder))

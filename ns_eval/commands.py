@@ -20,7 +20,7 @@ from ns_eval.config import ServerConfig, build
 from ns_eval.errors import JobError, UsageError
 from ns_eval.generation import Backend, Share
 from ns_eval.job_files import Submitted, logs_dir, progress_path
-from ns_eval.jobs import JobSpec, in_turn
+from ns_eval.jobs import JobSpec, in_turn, run_command
 from ns_eval.judge_plan import Chained, Judging
 from ns_eval.options import AskConfig, EvalConfig, GenerateConfig, PlaceConfig
 from ns_eval.plan import Plan
@@ -127,7 +127,9 @@ def _folders(found: Plan) -> list[Path]:
 
 def generate(config: GenerateConfig) -> int:
     """`ns generate`: answer every row of a file, or judge the outputs of a run."""
-    if config.generation_type != "generate":
+    if config.preprocess_cmd and not config.dry_run:
+        run_command(config.preprocess_cmd)
+    if config.generation_type != "generate" or config.generation_module:
         return _judge(config)
     cluster = cluster_of(config)
     found = generate_plan.rows(config, num_jobs=config.num_jobs or (1 if config.num_chunks is None else -1))
@@ -138,7 +140,8 @@ def generate(config: GenerateConfig) -> int:
     _check_budget(config, found)
     with _entered(found) as suffix:
         _prepare(config, found)
-        submitted = launch.submit(_jobs(config, found, suffix), cluster, found.output_dir, detach=config.detach)
+        jobs = _and_then(config, _jobs(config, found, suffix))
+        submitted = launch.submit(jobs, cluster, found.output_dir, detach=config.detach)
     _awaited(config, submitted, _folders(found))
     return 0
 
@@ -158,10 +161,19 @@ def _judge(config: GenerateConfig) -> int:
     judge_plan.expect_calls(asked, config, force=config.force)
     manifest.begin(asked.folder, dataclasses.asdict(config), {}, models.identity(models.weights(config.model)))
     _say(f"{config.model} on {config.server_type} judges {seeds}")
-    job = _judge_job(config, "judge", asked.folder, [asked])
-    if _awaited(config, launch.submit([job], cluster, asked.folder, detach=config.detach), [asked.folder]):
+    jobs = _and_then(config, [_judge_job(config, "judge", asked.folder, [asked])])
+    if _awaited(config, launch.submit(jobs, cluster, asked.folder, detach=config.detach), [asked.folder]):
         _say(judge_plan.saving(asked.folder))
     return 0
+
+
+def _and_then(config: GenerateConfig, jobs: list[JobSpec]) -> list[JobSpec]:
+    """The jobs, and the user's own command behind them."""
+    if not config.postprocess_cmd:
+        return jobs
+    words = [word.replace("{output_dir}", str(Path(config.output_dir).absolute())) for word in config.postprocess_cmd]
+    last = JobSpec("postprocess", "ns_eval.jobs:run_command", {"argv": words}, after=tuple(job.name for job in jobs))
+    return [*jobs, last]
 
 
 def _with_judging(judged: Chained, found: Plan, jobs: Sequence[JobSpec], suffix: str) -> list[JobSpec]:

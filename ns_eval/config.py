@@ -360,9 +360,11 @@ def _converted(schema: type[T], values: Mapping[str, Any]) -> T | None:
     if any(item.default == REQUIRED and item.name not in values for item in dataclasses.fields(cast(Any, schema))):
         return None
     try:
-        return msgspec.convert(values, schema)
+        found = msgspec.convert(values, schema)
     except (msgspec.ValidationError, TypeError):
         return None
+    # A mandatory value further down that is not there: omegaconf names it.
+    return None if repr(REQUIRED) in repr(found) else found
 
 
 def _merged(schema: type[T], values: Mapping[str, Any], where: str) -> T:

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -130,6 +131,21 @@ def run_steps(steps: Sequence[Mapping[str, Json]]) -> None:
     """What several jobs would do, one after the other; each goes on where it stopped, so the whole may be started again."""
     for step in steps:
         locate(step["target"])(**step["arguments"])
+
+
+def run_command(argv: Sequence[str]) -> None:
+    """A user's own command, never through a shell.
+
+    Raises:
+        JobError: it cannot be started, or ends with another code than 0.
+    """
+    try:
+        code = subprocess.run(list(argv), check=False).returncode
+    except OSError as error:
+        hint = "one word each: --postprocess_cmd=python,script.py,--flag" if " " in argv[0] else None
+        raise JobError(f"`{argv[0]}` cannot be started: {error.strerror}", hint=hint) from error
+    if code:
+        raise JobError(f"`{' '.join(argv)}` ended with {code}")
 
 
 def write_spec(found: SpecFile) -> Path:

@@ -30,6 +30,10 @@ logger = logging.getLogger(__name__)
 # A judge thinks before it speaks: 2,048 tokens, the parent's limit, cut reasoning judges off.
 _JUDGE_TOKENS = 8192
 _SELECTING = "genselect"
+_MEMBERS = (
+    *("name", "part_columns", "prompt_hash", "response_format", "spec", "settings", "shortcut", "call_key", "asks_of"),
+    *("shown", "messages", "retry", "verdict", "judgement"),
+)
 # What `++judge.NAME` of `ns eval` says of the command; every other name is a switch of the judge.
 _OF_THE_COMMAND = (
     "model",
@@ -91,13 +95,16 @@ def judging(config: GenerateConfig, seeds: tuple[int | None, ...] | None) -> Jud
     nemo_skills.use(config.nemo_skills_path)
     if config.adapter:
         raise UsageError("a judge is one model", hint="merge its adapter: ns convert --convert_to=hf --adapter=…")
-    judge = judge_of(config.generation_type, config.judge)
+    if config.generation_module:
+        judge, own = _own_judge(config.generation_module, config.judge)
+    else:
+        judge, own = judge_of(config.generation_type, config.judge), {}
     if not config.input_dir:
         raise UsageError("which outputs? --input_dir is missing", hint="--input_dir=out/eval-results/<benchmark>")
     source = Path(config.input_dir).absolute()
     rundir.outputs(source, seeds)
     baseline = _baseline(config, needed=getattr(judge, "needs_baseline", False))
-    return Judging(source, seeds, plan.writable(Path(config.output_dir)), judge.spec(), baseline)
+    return Judging(source, seeds, plan.writable(Path(config.output_dir)), {**judge.spec(), **own}, baseline)
 
 
 def chained(config: EvalConfig, found: Plan) -> Chained | None:
@@ -166,6 +173,21 @@ def judge_of(generation_type: str, switches: Mapping[str, Json]) -> Any:
             hint="ns regrade RUN grades a finished run again",
         )
     return judge
+
+
+def _own_judge(target: str, switches: Mapping[str, Json]) -> tuple[Any, dict[str, Json]]:
+    """A user's own judge, and under which name a node finds it."""
+    path, colons, name = target.partition("::")
+    if not colons:
+        raise UsageError(f"--generation_module={target}: expected path/to/file.py::Class")
+    found = f"{Path(path).absolute()}::{name}"
+    judge = build_judge({"_target_": found, **switches})
+    missing = [member for member in _MEMBERS if not hasattr(judge, member)]
+    if missing and not hasattr(judge, "groups"):
+        raise UsageError(
+            f"{target} is no judge: it has no `{missing[0]}`", hint="docs/judges.md lists what a judge has to have"
+        )
+    return judge, {"_target_": found}
 
 
 def type_of(judge: str) -> str:

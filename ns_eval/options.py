@@ -172,6 +172,12 @@ class GenerateConfig(AskConfig):
     """The outputs of another run, for pairwise_judge."""
     generation_type: str = "generate"
     """generate, math_judge, rubric_judge, mt_bench_judge, pairwise_judge or genselect."""
+    generation_module: str | None = None
+    """A judge of your own, as path/to/file.py::Class; docs/judges.md says what it has to have."""
+    preprocess_cmd: list[str] = field(default_factory=list)
+    """A command and its arguments, python,make_rows.py, run here before anything is planned: it may make the input."""
+    postprocess_cmd: list[str] = field(default_factory=list)
+    """A command and its arguments, run as a last job when all is done; {output_dir} in a word is filled in."""
     num_random_seeds: int | None = None
     """Seeds to ask, counted from starting_seed. Default: the greedy answer alone."""
     random_seeds: str | None = None

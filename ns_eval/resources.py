@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,12 +69,14 @@ def _yaml_below(base: Path) -> Iterator[tuple[str, Path]]:
 
 
 def locate(target: str) -> Any:
-    """The object that `module:name` or a dotted `module.name` (`_target_` in conf/) means.
+    """The object that `module:name`, a dotted `module.name` (`_target_` in conf/) or `path/to/file.py::name` means.
 
     Raises:
         UsageError: it cannot be imported; names every installed distribution that claims the top-level package, because
             another one on the index also installs a package `judges`.
     """
+    if "::" in target:
+        return _from_file(*target.rsplit("::", 1))
     module, _, name = target.partition(":") if ":" in target else target.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)
@@ -81,3 +85,22 @@ def locate(target: str) -> Any:
         owners = importlib.metadata.packages_distributions().get(top, [])
         claimed = f"; `{top}` is installed by {', '.join(sorted(set(owners)))}" if owners else ""
         raise UsageError(f"cannot load `{target}`: {error}{claimed}") from error
+
+
+def _from_file(path: str, name: str) -> Any:
+    """A class of a user's own file, which need not lie in any package."""
+    if not Path(path).is_file():
+        raise UsageError(f"`{path}::{name}`: there is no such file")
+    spec = importlib.util.spec_from_file_location(f"ns_eval_own_{Path(path).stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Its dataclasses look themselves up there.
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+        return getattr(module, name)
+    except Exception as error:  # the border to code that is not ours
+        why = f"{type(error).__name__}: {error}"
+        if isinstance(error, AttributeError) and not hasattr(module, name):
+            why = suggest(name, [item for item in vars(module) if not item.startswith("_")])
+        raise UsageError(f"cannot load `{path}::{name}`: {why}") from error
