@@ -83,6 +83,7 @@ def _part(run: Run, part: Part) -> pd.DataFrame:
     own = load_benchmark(part.loaded.found)
     lines, score = part.lines, score_of(part.whole)
     own["run"] = run.name
+    own["question_id"] = own["question_id"].astype("object")
     own["problem"] = own["question_id"].map(lines.problems).fillna("").astype(str)
     own["expected"] = own["question_id"].map(lines.expected).fillna("").astype(str)
     for name, values in lines.parts().items():
@@ -97,7 +98,8 @@ def _part(run: Run, part: Part) -> pd.DataFrame:
     mine = pd.MultiIndex.from_arrays([own["question_id"].astype(str), own["seed"].fillna(-1).astype(int)])
     own["value"] = known[score].reindex(mine).to_numpy()
     judged = [name for name in samples.values if name.endswith("_correct") and name not in ("both_correct", "any_correct")]
-    own["disagreement"] = known[judged].nunique(axis=1).reindex(mine).to_numpy() > 1 if len(judged) > 1 else False
+    differs = known[judged].max(axis=1) > known[judged].min(axis=1)
+    own["disagreement"] = differs.reindex(mine).to_numpy() if len(judged) > 1 else False
     status = own["status"].astype(str)
     own["truncated"] = status == "truncated"
     own["failed"] = status == "error"
@@ -106,8 +108,8 @@ def _part(run: Run, part: Part) -> pd.DataFrame:
     top = lines.scale[1] if lines.scale is not None and score in samples.rated else None
     own["wrong"] = own["value"] <= top - _LOW if top is not None else own["value"] == 0
     own["spread"] = _LOW / 2 if top is not None else 0.5
-    again = {(name, -1 if seed is None else seed) for name, seed in lines.extended}
-    own["extended"] = [key in again for key in mine]
+    again = [(name, -1 if seed is None else seed) for name, seed in lines.extended]
+    own["extended"] = mine.isin(again) if again else False
     return own.drop(
         columns=[name for name in own if name in ("question_hash", "answer_class", "cluster", "subset_for_metrics")]
     )
@@ -115,7 +117,12 @@ def _part(run: Run, part: Part) -> pd.DataFrame:
 
 def _flipped(found: pd.DataFrame) -> Flags:
     """Questions whose mean differs between two runs by half the way from wrong to right, or by a whole rating."""
-    means = found.groupby(["benchmark", "question_id", "run"], observed=True)["value"].mean()
-    ends = means.groupby(level=["benchmark", "question_id"]).agg(lambda values: values.max() - values.min())
-    keys = list(zip(found["benchmark"], found["question_id"], strict=True))
+    import pandas as pd
+
+    if found["run"].nunique() < 2:
+        return np.zeros(len(found), np.bool_)
+    means = found.groupby(["benchmark", "question_id", "run"], sort=False)["value"].mean()
+    between = means.groupby(level=["benchmark", "question_id"], sort=False)
+    ends = between.max() - between.min()
+    keys = pd.MultiIndex.from_frame(found[["benchmark", "question_id"]])
     return np.asarray(ends.reindex(keys).to_numpy() > found["spread"].to_numpy())
