@@ -165,8 +165,9 @@ def in_container(
 
     Without an image of that name the job runs in the environment of `python`.
     """
-    # A name of the cluster's config, or an image itself: a path, or a registry's address.
-    image = cluster.containers.get(name, name if "/" in name else None)
+    # A name of the cluster's config, or an image itself: a path, or a registry's address; not a server type's YAML.
+    is_image = "/" in name and not name.endswith((".yaml", ".yml"))
+    image = cluster.containers.get(name, name if is_image else None)
     if image is None:
         return (shlex.quote(cluster.python) if cluster.python else shlex.quote(sys.executable)), []
     pairs = [*mounts_of(cluster), *((source, source) for source, _ in mounts_of(cluster))]
