@@ -95,6 +95,11 @@ COMMANDS = {
     "evals": Command(
         "list evaluations that can be ranked", "summarize.rankings.scores:EvalsConfig", "summarize.rankings.scores:evals"
     ),
+    "profile": Command(
+        "what one model is like, and why it fails",
+        "summarize.rankings.profile:ProfileConfig",
+        "summarize.rankings.profile:main",
+    ),
     "check_answer": Command(
         "say whether two answers are equal, and why", "judges.check_answer:CheckAnswerConfig", "judges.check_answer:main"
     ),

@@ -31,11 +31,12 @@ class CompareConfig:
         ns compare out-a out-b out-c --benchmarks=aime24,aime25 --metric=majority@64
         ns compare new old --gate=0.02 --junit=compare.xml      # exit code 7 where new is worse
         ns compare out --semantic_similarity_model=sbert        # base against adapter of `ns eval --adapter`
+        ns compare data/dataset.json --clusters --by=tier        # which models cannot be told apart
     """
 
     runs: list[str] = positional(many=True)  # noqa: RUF009
     """Run folders, or folders of one benchmark each; or one folder of a base and its adapters. Differences are those of the
-    earlier minus the later one, but adapter minus base for texts."""
+    earlier minus the later one, but adapter minus base for texts. With --clusters also globs, or a dataset file."""
     benchmarks: list[str] = field(default_factory=list)
     """Only these. Default: all that every run has."""
     metric: str = "pass@1"
@@ -54,6 +55,18 @@ class CompareConfig:
     """Of texts, compare their meaning too: sbert, bertscore, or either with :PATH_OR_ID."""
     junit: str | None = None
     """Write what the gate decided into this JUnit XML file."""
+    clusters: bool = False
+    """Instead of pairs print the groups of models that cannot be told apart."""
+    by: str = "overall"
+    """Clusters of what: overall (the mean over tasks), tier or task."""
+    edge: str = "test"
+    """Two are not told apart where a paired test finds nothing (test), or where their intervals overlap (overlap)."""
+    tier_by: str = "rows"
+    """Clusters' tiers: rows, quantiles, or a file of conf/tier."""
+    filters: str | None = None
+    """Clusters of some evaluations: JSON, as for ns scores."""
+    plot: str | None = None
+    """Draw the clusters into this file (.png, .svg)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,11 @@ def main(config: CompareConfig) -> int:
         DataError: the runs answered different questions, or none in common.
         GateError: the first run is worse than allowed, beyond noise.
     """
+    if config.clusters:
+        from summarize.rankings.clusters import main as clusters
+
+        _check(config)
+        return clusters(config)
     if len(config.runs) == 1:
         config = replace(config, runs=[str(path) for path in run_folders(Path(config.runs[0]))])
     _check(config)
@@ -122,7 +140,14 @@ def rendered(config: CompareConfig, tables: Sequence[Values], pairs: Sequence[Pa
 
 
 def _check(config: CompareConfig) -> None:
-    if len(config.runs) < 2:
+    for name, value, known in (("by", config.by, ("overall", "tier", "task")), ("edge", config.edge, ("test", "overlap"))):
+        if value not in known:
+            raise UsageError(f"--{name}={value}: {suggest(value, known)}")
+    if config.clusters and (config.gate is not None or config.metric != "pass@1"):
+        raise UsageError("--clusters compares pass@1, and has no gate", hint="leave --metric and --gate out")
+    if not config.clusters and (config.plot or config.filters):
+        raise UsageError("--plot and --filters are for --clusters", hint="ns compare DATA --clusters")
+    if len(config.runs) < 2 and not config.clusters:
         raise UsageError("two runs are needed", hint="ns compare OUTPUT_DIR_A OUTPUT_DIR_B")
     if config.format not in ("text", "markdown", "json"):
         raise UsageError(f"--format={config.format}: {suggest(config.format, ('text', 'markdown', 'json'))}")

@@ -15,6 +15,8 @@ from summarize.distributions import beta_quantile, normal_quantile, t_quantile
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
+# Resamples made at once.
+_BLOCK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +161,13 @@ def _bootstrap(sums: _Sums, how: Interval) -> tuple[float, float] | None:
         return None
     # A resample is a vector of multiplicities; the mean moves by the deviations it holds over the questions it holds.
     rng = np.random.default_rng(how.seed)
-    means = np.empty(how.draws)
-    for draw in range(how.draws):
-        times = np.bincount(rng.integers(0, sums.clusters, sums.clusters), minlength=sums.clusters)
-        means[draw] = sums.mean + (times @ sums.deviations) / (times @ sums.sizes)
-    low, high = np.quantile(means, [(1 - how.level) / 2, (1 + how.level) / 2])
+    means = []
+    for start in range(0, how.draws, _BLOCK):
+        size = min(_BLOCK, how.draws - start)
+        drawn = rng.integers(0, sums.clusters, (size, sums.clusters)) + sums.clusters * np.arange(size)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=size * sums.clusters).reshape(size, sums.clusters)
+        means.append(sums.mean + (times @ sums.deviations) / (times @ sums.sizes))
+    low, high = np.quantile(np.concatenate(means), [(1 - how.level) / 2, (1 + how.level) / 2])
     return float(low), float(high)
 
 

@@ -171,18 +171,20 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def letters(count: int, different: Sequence[tuple[int, int]]) -> list[str]:
-    """The compact letter display: two share a letter exactly where no difference was found (Piepho 2004).
+    """The compact letter display: two share a letter exactly where no difference was found."""
+    ordered = sorted(cliques(count, different), key=sorted)
+    names = [_letter(at) for at in range(len(ordered))]
+    return ["".join(name for name, column in zip(names, ordered, strict=True) if item in column) for item in range(count)]
 
-    Columns are split at every pair that differs, then those that others contain fall away.
-    """
+
+def cliques(count: int, different: Sequence[tuple[int, int]]) -> list[frozenset[int]]:
+    """The largest sets of which no two differ: split at each pair that does, less what others contain (Piepho 2004)."""
     columns: list[frozenset[int]] = [frozenset(range(count))]
     for first, second in different:
         split = [column - {out} for column in columns if {first, second} <= column for out in (first, second)]
         columns = [column for column in columns if not {first, second} <= column] + split
         columns = [own for own in dict.fromkeys(columns) if not any(own < other for other in columns)]
-    ordered = sorted(columns, key=sorted)
-    names = [_letter(at) for at in range(len(ordered))]
-    return ["".join(name for name, column in zip(names, ordered, strict=True) if item in column) for item in range(count)]
+    return columns
 
 
 def _letter(at: int) -> str:

@@ -178,7 +178,9 @@ def _is_rated(value: Floats, metric_type: str | None) -> bool:
 
 def _texts(scores: Scores, name: str, rows: Integers) -> list[str | None]:
     code, texts = codes(scores.table[name])
-    return [texts[at] if at >= 0 else None for at in code[rows]]
+    # A null's code is -1: the last of them.
+    found: list[str | None] = np.array([*texts, None], dtype=object)[code[rows]].tolist()
+    return found
 
 
 def _values(scores: Scores, order: Integers, status: npt.NDArray[np.str_], classes: Integers) -> dict[str, Floats]:

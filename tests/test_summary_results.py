@@ -263,6 +263,22 @@ def test_the_picture_is_of_the_kind_that_its_name_says(tmp_path: Path, ending: s
     assert content.startswith(b"<!doctype html>") == (ending == "html")
 
 
+def test_the_interval_is_chosen_on_the_command_line_and_named_in_the_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--metric_type and --cluster of older scripts are taken beside it."""
+    from ns_eval.cli import main as ns
+
+    output_file(tmp_path / "b", 0, [sample(str(at), 0, "1", at % 2 == 0) for at in range(6)])
+    for words, named in {
+        (): "95% Wilson interval with effective n",
+        ("--interval=clopper-pearson", "--level=0.9"): "90% Clopper-Pearson interval with effective n",
+        ("--interval=bootstrap",): "95% percentile bootstrap over questions, 10,000 draws, seed 0",
+    }.items():
+        assert ns(["summarize_results", str(tmp_path), "--metric_type", "math", "--cluster=local", *words]) == 0
+        assert f"errors: {named};" in capsys.readouterr().out
+
+
 def test_a_run_is_a_data_frame(tmp_path: Path) -> None:
     from summarize.frames import load_run
 

@@ -15,6 +15,7 @@ from typing import Any
 from ns_eval import manifest
 from ns_eval.config import ModelConfig, PriceConfig, build, load_yaml, refuse_unknown
 from ns_eval.errors import DataError, NsError, UsageError
+from ns_eval.resources import conf_names
 from summarize.discover import Found, discover
 from summarize.results import run_labels
 
@@ -215,10 +216,11 @@ def _checked(groups: Iterable[str], where: str) -> tuple[str, ...]:
 
 def _from_folders(data: Sequence[str]) -> Iterable[Evaluation]:
     paths = sorted({path for item in data for path in _runs(item)})
+    known = conf_names("model")
     for number, (path, label) in enumerate(zip(paths, run_labels(paths), strict=True)):
         settings = _settings(path)
         model = str(settings.get("model") or label)
-        entry = _entry(model)
+        entry = _entry(model) if model in known else None
         template = str(settings.get("prompt_template") or settings.get("prompt_config") or "")
         sampler = _sampler(settings.get("inference"))
         given = [str(group) for group in settings.get("groups") or ()]
@@ -245,7 +247,8 @@ def _runs(pattern: str) -> list[Path]:
     if not found:
         raise DataError(f"nothing is at {pattern}", hint="ns evals takes run folders, globs of them, or a dataset file")
     runs: list[Path] = []
-    for path in found:
+    # Of what a glob finds, files are none.
+    for path in found if found == [Path(pattern)] else [path for path in found if path.is_dir()]:
         below = sorted(child.parent for child in path.glob("*/eval-results"))
         runs += below if below and not (path / "eval-results").is_dir() else [path]
     return runs

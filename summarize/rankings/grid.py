@@ -11,7 +11,7 @@ from ns_eval.errors import DataError, UsageError, suggest
 from summarize.questions import Floats
 from summarize.rankings import tiers as tiering
 from summarize.rankings.evaluations import Dataset, Evaluation
-from summarize.rankings.points import Points, points, union
+from summarize.rankings.points import Chances, Points, chances, points, union
 from summarize.rankings.reasonscore import Counts
 from summarize.rankings.tiers import TierConfig
 from summarize.results import load_scores
@@ -101,10 +101,11 @@ def grid(dataset: Dataset, choice: Choice) -> Grid:
     known = sorted({found.name for item in evaluations for found in item.benchmarks})
     _refuse_unknown("tasks", choice.tasks, known)
     config = tiering.read(choice.tier_by, dataset.tiers)
+    levels = chances(known, dataset.chance)
     cells: dict[tuple[str, str], Stack] = {}
     notes: list[str] = []
     for task in choice.tasks or known:
-        parts = _parts(task, dataset, choice.score)
+        parts = _parts(task, dataset, choice.score, levels)
         other = _other_questions(task, parts)
         if other is not None:
             if choice.strict:
@@ -129,10 +130,10 @@ def _refuse_unknown(name: str, asked: Sequence[str], known: Sequence[str]) -> No
             raise UsageError(f"--{name}: no evaluation has `{one}`, {suggest(one, known)}")
 
 
-def _parts(task: str, dataset: Dataset, score: str | None) -> dict[int, Points]:
+def _parts(task: str, dataset: Dataset, score: str | None, levels: Chances) -> dict[int, Points]:
     """The points of the evaluations that were asked this task, by their row."""
     return {
-        row: points(task, load_scores(own.folder), score, dataset.chance)
+        row: points(task, load_scores(own.folder), score, levels)
         for row, item in enumerate(dataset.evaluations)
         for own in item.benchmarks
         if own.name == task
@@ -146,14 +147,14 @@ def _other_questions(task: str, parts: Mapping[int, Points]) -> str | None:
     be asked. Anything else are other questions.
     """
     every = union(list(parts.values()))
-    whole = [set(part.keys) for part in parts.values()]
+    whole = [set(keys) for keys in dict.fromkeys(part.keys for part in parts.values())]
     if any(len(own) == len(every) for own in whole):
         return None
     expected = [part.expected for part in parts.values()]
     most = max((number for number in expected if number is not None), default=0)
     if None not in expected and len(every) <= most:
         return None
-    sizes = ", ".join(str(len(own)) for own in whole)
+    sizes = ", ".join(str(len(part.keys)) for part in parts.values())
     shared = set.intersection(*whole)
     return f"{task}: its questions differ between evaluations ({sizes} questions, {len(shared)} in common, by content)"
 
@@ -174,9 +175,10 @@ def _cells(task: str, parts: Mapping[int, Points], config: TierConfig | None, ro
 def _stack(keys: tuple[tuple[str, int], ...], parts: Mapping[int, Points], expected: tuple[int, ...]) -> Stack:
     place = {key: at for at, key in enumerate(keys)}
     arrays = {name: np.zeros((len(expected), len(keys))) for name in (*_FIELDS, "chance")}
+    # Most evaluations hold the same questions in the same order.
+    targets = {own: np.array([place.get(key, -1) for key in own]) for own in {part.keys for part in parts.values()}}
     for row, part in parts.items():
-        here = [(at, place[key]) for at, key in enumerate(part.keys) if key in place]
-        source, target = np.array(here, dtype=np.int64).reshape(-1, 2).T
+        target = targets[part.keys]
         for name, values in arrays.items():
-            values[row, target] = getattr(part, name)[source]
+            values[row, target[target >= 0]] = getattr(part, name)[target >= 0]
     return Stack(keys, **arrays, expected=expected)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _MOST_NUMBERS = 600
 
 
-def figure(width: float, height: float) -> Figure:
-    """An empty matplotlib figure, in inches.
+def figure(width: float, height: float, *, arranged: bool = True) -> Figure:
+    """An empty matplotlib figure, in inches; `arranged` finds the room for labels, which costs as much as drawing.
 
     Raises:
         UsageError: matplotlib is not installed.
@@ -29,7 +29,7 @@ def figure(width: float, height: float) -> Figure:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise UsageError("a picture needs matplotlib", hint="pip install 'ns-eval[plots]'") from error
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained" if arranged else None)
 
 
 def save(path: Path, drawn: Figure) -> None:
@@ -51,42 +51,66 @@ def draw(path: Path, ranked: Sequence[Ranked], tasks: Sequence[str], *, safe: bo
     """Tiers as blocks, models within in the order given, tasks as columns. `safe`: colours for colour-blind readers."""
     tiers = list(dict.fromkeys(tier for item in ranked for tier in item.tiers))
     rows = [(tier, item) for tier in tiers for item in ranked]
-    drawn = figure(3.2 + 1.15 * len(tasks), 1.4 + 0.24 * len(rows) + 0.2 * len(tiers))
-    axes = drawn.subplots()
-    heights = {(tier, at): block * (len(ranked) + 0.7) + at for block, tier in enumerate(tiers) for at in range(len(ranked))}
-    places = [heights[tier, at] for tier in tiers for at in range(len(ranked))]
+    block = len(ranked) + 0.7
+    places = [number * block + at for number in range(len(tiers)) for at in range(len(ranked))]
+    labels = [_label(item, tier) for tier, item in rows]
+    # Room in inches, by the letters of the longest names.
+    left, top = 0.3 + 0.068 * max(map(len, labels)), 0.75 + 0.03 * max(map(len, tasks))
+    width, height = 1.1 * len(tasks), (0.24 if len(rows) <= 100 else 0.18) * (len(tiers) * block)
+    drawn = figure(left + width + 1.5, top + height + 0.3, arranged=False)
+    across, along = drawn.get_size_inches()
+    axes = drawn.add_axes((left / across, 0.3 / along, width / across, height / along))
     _bars(axes, rows, places, tasks, safe=safe)
-    labels = [
-        f"{item.evaluation.label}  {'—' if (own := item.tiers[tier].score_token) is None else f'{own:.2f}'}"
-        for tier, item in rows
-    ]
     axes.set_yticks(places, labels, fontsize=8)
     axes.set_xticks(
-        [at + 0.5 for at in range(len(tasks))], tasks, fontsize=8, rotation=0 if len(tasks) < 6 else 30, ha="center"
+        [at + 0.5 for at in range(len(tasks))], tasks, fontsize=8, rotation=0 if len(tasks) < 6 else 20, ha="center"
     )
     axes.xaxis.tick_top()
-    axes.set_xlim(0, len(tasks))
-    axes.set_ylim(max(places) + 0.6, -0.6)
+    axes.set(xlim=(0, len(tasks)), ylim=(len(tiers) * block - 0.7 - 0.4, -0.6))
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    for block, tier in enumerate(tiers):
-        middle = block * (len(ranked) + 0.7) + (len(ranked) - 1) / 2
-        axes.text(len(tasks) + 0.08, middle, tier, rotation=270, va="center", fontsize=10, fontweight="bold")
-    axes.set_title("score of each task (colour), cut answers (hatched); score/token behind the name", fontsize=9, pad=18)
+    for number, tier in enumerate(tiers):
+        middle = number * block + (len(ranked) - 1) / 2
+        axes.text(len(tasks) + 0.06, middle, tier, rotation=270, va="center", fontsize=10, fontweight="bold")
+    drawn.text(
+        left / across,
+        1 - 0.2 / along,
+        "colour: score of the task; hatched: cut answers; behind the name: score/token",
+        fontsize=9,
+    )
+    bar = drawn.add_axes(((left + width + 0.75) / across, 0.3 / along, 0.15 / across, min(height, 3.0) / along))
+    _scale(bar, safe=safe)
     save(path, drawn)
+
+
+def _label(item: Ranked, tier: str) -> str:
+    own = item.tiers[tier].score_token
+    return f"{item.evaluation.label}  {'—' if own is None else f'{own:.2f}'}"
+
+
+def _scale(axes: Axes, *, safe: bool) -> None:
+    """What a colour means."""
+    axes.imshow(
+        [[1 - at / 50] for at in range(51)], cmap=_colours(safe=safe), aspect="auto", extent=(0, 1, 0, 1), vmin=0, vmax=1
+    )
+    axes.set_xticks([])
+    axes.yaxis.tick_right()
+    axes.tick_params(labelsize=8)
+
+
+def _colours(*, safe: bool) -> str:
+    return "cividis" if safe else "RdYlGn"
 
 
 def _bars(
     axes: Axes, rows: Sequence[tuple[str, Ranked]], places: Sequence[float], tasks: Sequence[str], *, safe: bool
 ) -> None:
     from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
     from matplotlib.collections import PatchCollection
-    from matplotlib.colors import Normalize
     from matplotlib.patches import Rectangle
 
-    colours = colormaps["cividis" if safe else "RdYlGn"]
+    colours = colormaps[_colours(safe=safe)]
     bars, fills, cuts = [], [], []
     numbers = len(rows) * len(tasks) <= _MOST_NUMBERS
     for (tier, item), place in zip(rows, places, strict=True):
@@ -105,5 +129,3 @@ def _bars(
                 axes.text(at + 0.08, place, shown, va="center", fontsize=7, color="white" if dark else "black")
     axes.add_collection(PatchCollection(bars, facecolors=fills, edgecolors="none"))
     axes.add_collection(PatchCollection(cuts, facecolor="#b5b5b5", edgecolor="#5a5a5a", hatch="xxxx", linewidth=0.0))
-    scale = ScalarMappable(Normalize(0, 1), colours)
-    axes.figure.colorbar(scale, ax=axes, shrink=min(1.0, 8 / max(1, len(rows)) + 0.15), pad=0.06, aspect=30)

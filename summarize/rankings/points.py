@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +44,21 @@ class Points:
     guessed: str | None
 
 
-def points(task: str, scores: Scores, score: str | None, chance: Mapping[str, float]) -> Points:
+@dataclass(frozen=True, slots=True)
+class Chances:
+    """The chance of guessing a task right: `given` by a dataset file, which wins, and by the `benchmarks` of conf/."""
+
+    given: Mapping[str, float]
+    benchmarks: Mapping[str, float]
+
+
+def chances(tasks: Iterable[str], given: Mapping[str, float]) -> Chances:
+    """What is known of tasks before their rows are read."""
+    known = conf_names("benchmark")
+    return Chances(given, {task: benchmarks.find(task).chance or 0.0 for task in tasks if task in known})
+
+
+def points(task: str, scores: Scores, score: str | None, chance: Chances) -> Points:
     """The points of a scores table.
 
     Raises:
@@ -57,8 +71,9 @@ def points(task: str, scores: Scores, score: str | None, chance: Mapping[str, fl
     known = ~np.isnan(value) & ~cut
     failed = found.status == "error"
     ended = (known | cut) & ~failed
-    seconds = _in_order(scores, "seconds")
-    level, guessed = _chance(task, scores, found, chance)
+    order = _order(scores)
+    seconds = floats(scores.table["seconds"])[order.rows]
+    level, guessed = _chance(task, scores, order, chance)
 
     def counted(flags: Floats) -> Floats:
         sums: Floats = np.bincount(found.question, weights=flags, minlength=found.count).astype(np.float64)
@@ -66,7 +81,7 @@ def points(task: str, scores: Scores, score: str | None, chance: Mapping[str, fl
 
     return Points(
         keys=tuple(keys(found)),
-        tiers=_tiers(scores, found),
+        tiers=_tiers(scores, found, order),
         subsets=found.subsets,
         graded=counted(known * 1.0),
         right=counted(np.where(known, value, 0.0)),
@@ -84,6 +99,8 @@ def points(task: str, scores: Scores, score: str | None, chance: Mapping[str, fl
 
 def keys(found: Samples) -> list[tuple[str, int]]:
     """Content hash and its how-manieth occurrence of each question: data sets do repeat questions."""
+    if len(set(found.hashes)) == found.count:
+        return [(hashed, 0) for hashed in found.hashes]
     seen: dict[str, int] = {}
     made = []
     for hashed in found.hashes:
@@ -105,39 +122,40 @@ def _value(task: str, found: Samples, score: str | None) -> Floats:
     return value
 
 
-def _in_order(scores: Scores, name: str) -> Floats:
-    """A column in the order of `samples`: by question."""
-    question, _ = codes(scores.table["question_id"])
-    return floats(scores.table[name])[np.argsort(question, kind="stable")]
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """How `samples` orders the rows of a table: by question; and the first row of each."""
+
+    rows: Integers
+    first: Integers
 
 
-def _first(scores: Scores) -> Integers:
-    """The first row of each question."""
+def _order(scores: Scores) -> _Order:
     question, names = codes(scores.table["question_id"])
-    order = np.argsort(question, kind="stable")
-    rows: Integers = order[np.searchsorted(question[order], np.arange(len(names)))]
-    return rows
+    rows = np.argsort(question, kind="stable")
+    return _Order(rows, rows[np.searchsorted(question[rows], np.arange(len(names)))])
 
 
-def _tiers(scores: Scores, found: Samples) -> tuple[str | None, ...]:
+def _tiers(scores: Scores, found: Samples, order: _Order) -> tuple[str | None, ...]:
     if "tier" not in scores.table.column_names:
         return (None,) * found.count
     code, texts = codes(scores.table["tier"])
-    return tuple(texts[at] if at >= 0 else None for at in code[_first(scores)])
+    # A null's code is -1: the last of them.
+    return tuple(np.array([*texts, None], dtype=object)[code[order.first]].tolist())
 
 
-def _chance(task: str, scores: Scores, found: Samples, given: Mapping[str, float]) -> tuple[Floats, str | None]:
+def _chance(task: str, scores: Scores, order: _Order, chance: Chances) -> tuple[Floats, str | None]:
     """The chance of guessing each question right, and how it was guessed where nobody says."""
     guessed = None
-    if task in given:
-        level = np.full(found.count, given[task])
-    elif (own := _own_chance(scores, found)) is not None:
+    if task in chance.given:
+        level = np.full(len(order.first), chance.given[task])
+    elif (own := _own_chance(scores, order)) is not None:
         level = own
-    elif task in conf_names("benchmark"):
-        level = np.full(found.count, benchmarks.find(task).chance or 0.0)
+    elif task in chance.benchmarks:
+        level = np.full(len(order.first), chance.benchmarks[task])
     else:
         share = _guess(scores)
-        level = np.full(found.count, share)
+        level = np.full(len(order.first), share)
         guessed = f"{task}: chance level {share:.2f} is guessed from its answers" if share else None
     wrong = ~((level >= 0) & (level < 1))
     if wrong.any():
@@ -148,11 +166,11 @@ def _chance(task: str, scores: Scores, found: Samples, given: Mapping[str, float
     return level, guessed
 
 
-def _own_chance(scores: Scores, found: Samples) -> Floats | None:
+def _own_chance(scores: Scores, order: _Order) -> Floats | None:
     """What the rows say: one over the number of their options."""
     if "chance" not in scores.table.column_names:
         return None
-    level = floats(scores.table["chance"])[_first(scores)]
+    level = floats(scores.table["chance"])[order.first]
     return None if np.isnan(level).all() else np.where(np.isnan(level), 0.0, level)
 
 
@@ -168,4 +186,5 @@ def _guess(scores: Scores) -> float:
 
 def union(parts: Sequence[Points]) -> list[tuple[str, int]]:
     """All questions of several evaluations, in order of appearance."""
-    return list(dict.fromkeys(key for part in parts for key in part.keys))
+    distinct = dict.fromkeys(part.keys for part in parts)
+    return list(dict.fromkeys(key for keys_of in distinct for key in keys_of))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from summarize.intervals import Interval, interval
 from summarize.questions import Floats
 from summarize.rankings.bootstrap import draws
 from summarize.rankings.evaluations import Evaluation
@@ -99,13 +100,9 @@ def rank(found: Grid, how: How) -> tuple[Ranked, ...]:
     tasks = [{tier: _tasks(found, tier, row, values) for tier in found.tiers} for row in range(len(found.evaluations))]
     tiers = {}
     for at, tier in enumerate(found.tiers):
-        asked = sum(name == tier for name, _ in found.cells)
-        column = [_scored(by_tier[row, at], list(own[tier].values()), asked) for row, own in enumerate(tasks)]
+        column = [_scored(by_tier[row, at], own, _stacks(found, tier, row), how) for row, own in enumerate(tasks)]
         tiers[tier] = _placed(column, None if drawn is None else drawn[tier], how)
-    whole = [
-        _scored(overall[row], [task for tier in own.values() for task in tier.values()], len(found.cells))
-        for row, own in enumerate(tasks)
-    ]
+    whole = [_scored(overall[row], own, _stacks(found, None, row), how) for row, own in enumerate(tasks)]
     whole = _placed(whole, None if drawn is None else drawn[None], how)
     return tuple(
         Ranked(item, whole[row], {tier: tiers[tier][row] for tier in found.tiers}, tasks[row])
@@ -180,46 +177,68 @@ def _task(stack: Stack, row: int, adjusted: float) -> TaskScore:
     )
 
 
-def _scored(score: float, tasks: Sequence[TaskScore], asked: int) -> Scored:
+def _stacks(found: Grid, tier: str | None, row: int) -> dict[tuple[str, str], tuple[Floats, Floats]]:
+    """(right, ended) of each question of the tasks that an evaluation should have; empty arrays where it has none."""
+    return {
+        place: (stack.right[row][stack.ended[row] > 0], stack.ended[row][stack.ended[row] > 0])
+        for place, stack in found.cells.items()
+        if tier in (None, place[0])
+    }
+
+
+def _scored(
+    score: float,
+    tasks: Mapping[str, Mapping[str, TaskScore]],
+    asked: Mapping[tuple[str, str], tuple[Floats, Floats]],
+    how: How,
+) -> Scored:
     """Tokens are the mean over tasks; one task without them leaves the mean unknown, not smaller."""
-    known = [task.completion_tokens_mean for task in tasks if task.completion_tokens_mean is not None]
-    mean = sum(known) / len(known) if known and len(known) == len(tasks) else None
+    own = [tasks[tier][task] for tier, task in asked if task in tasks[tier]]
+    known = [task.completion_tokens_mean for task in own if task.completion_tokens_mean is not None]
+    mean = sum(known) / len(known) if known and len(known) == len(own) else None
     value = plain(score)
     return Scored(
         reasonscore=value,
-        any_incomplete=len(tasks) < asked or any(task.is_incomplete for task in tasks),
+        any_incomplete=len(own) < len(asked) or any(task.is_incomplete for task in own),
         avg_tokens=mean,
         score_token=value / mean if value is not None and mean else None,
-        accuracy=sum(task.accuracy for task in tasks) / len(tasks) if tasks else None,
+        accuracy=sum(task.accuracy for task in own) / len(own) if own else None,
+        accuracy_interval=_accuracy_interval(list(asked.values()), how),
     )
+
+
+def _accuracy_interval(parts: Sequence[tuple[Floats, Floats]], how: How) -> Ends | None:
+    """Of the mean over tasks, by the default interval of the question values; each task weighs the same."""
+    means = [right / ended for right, ended in parts if len(ended)]
+    if not means:
+        return None
+    total = sum(len(own) for own in means)
+    ends = interval(np.concatenate([own * (total / (len(means) * len(own))) for own in means]), Interval(level=how.level))
+    return None if ends is None else (max(0.0, ends[0]), min(1.0, ends[1]))
 
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """Of each draw: ReasonScore, mean tokens, accuracy; shape (draws, evaluations), NaN where an evaluation has nothing."""
+    """Of each draw: ReasonScore and mean tokens; shape (draws, evaluations), NaN where an evaluation has nothing."""
 
     scores: Floats
     tokens: Floats
-    accuracy: Floats
 
 
 def _drawn(found: Grid, how: How) -> dict[str | None, _Drawn]:
     """By tier; None is overall."""
     rng = np.random.default_rng(how.seed)
-    values, tokens, accuracy = {}, {}, {}
+    values, tokens = {}, {}
     for place, stack in found.cells.items():
         counts, lengths = draws(stack, how.draws, rng)
         # A task that an evaluation lacks stays missing, whatever is drawn.
         has = stack.ended.any(axis=1)
         values[place] = np.where(has, _adjusted(counts, how), np.nan)
         tokens[place] = np.where(has, lengths, 0.0)
-        accuracy[place] = np.where(has, ratio(counts.right, counts.graded + counts.truncated), 0.0)
     by_tier, overall = _scores(found, values, how)
-    drawn: dict[str | None, _Drawn] = {
-        None: _Drawn(overall, _over_tasks(found, None, tokens), _over_tasks(found, None, accuracy))
-    }
+    drawn: dict[str | None, _Drawn] = {None: _Drawn(overall, _over_tasks(found, None, tokens))}
     for at, tier in enumerate(found.tiers):
-        drawn[tier] = _Drawn(by_tier[..., at], _over_tasks(found, tier, tokens), _over_tasks(found, tier, accuracy))
+        drawn[tier] = _Drawn(by_tier[..., at], _over_tasks(found, tier, tokens))
     return drawn
 
 
@@ -252,7 +271,6 @@ def _placed(column: Sequence[Scored], drawn: _Drawn | None, how: How) -> list[Sc
                 own,
                 interval=_ends(values, tail),
                 score_token_interval=None if item.score_token is None else _ends(values / tokens, tail),
-                accuracy_interval=_ends(drawn.accuracy[:, row], tail),
                 rank_interval=(int(low), int(high)),
             )
         made.append(own)

@@ -53,8 +53,9 @@ def of_task(task: str, parts: Sequence[Points], config: TierConfig | None) -> di
     if config is None:
         return _by_difficulty(parts)
     found: dict[tuple[str, int], str] = {}
-    for part in parts:
-        for key, tier, subset in zip(part.keys, part.tiers, part.subsets, strict=True):
+    # Most evaluations hold the same questions: looked at once.
+    for keys, tiers, subsets in dict.fromkeys((part.keys, part.tiers, part.subsets) for part in parts):
+        for key, tier, subset in zip(keys, tiers, subsets, strict=True):
             own = _named(task, subset, config) if config.benchmarks else _of_row(tier, subset, config.tiers)
             if found.setdefault(key, own) != own:
                 raise DataError(f"{task}: one question is `{found[key]}` in one evaluation and `{own}` in another")
