@@ -95,6 +95,11 @@ def judging(config: GenerateConfig, seeds: tuple[int | None, ...] | None) -> Jud
     nemo_skills.use(config.nemo_skills_path)
     if config.adapter:
         raise UsageError("a judge is one model", hint="merge its adapter: ns convert --convert_to=hf --adapter=…")
+    if config.num_chunks is not None:
+        raise UsageError(
+            "--num_chunks: judging is one job, since equal answers of all seeds share their calls",
+            hint="--max_concurrent_requests bounds what is in flight; ns eval --num_chunks=N --judge=… deals the generation",
+        )
     if config.generation_module:
         judge, own = _own_judge(config.generation_module, config.judge)
     else:

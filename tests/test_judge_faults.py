@@ -187,6 +187,8 @@ def test_what_is_wrong_with_the_inputs_is_said_before_anything_starts(tmp_path: 
     judging = [*argv, "--generation_type=math_judge", f"--input_dir={source}"]
     told = ns(*judging, "--num_random_seeds=4", cwd=tmp_path, code=3)
     assert "output-rs2.jsonl is missing; 2 of 4 seeds are not there" in told.stderr
+    told = ns(*judging, "--num_chunks=2", cwd=tmp_path, code=2)
+    assert "--num_chunks: judging is one job" in told.stderr
     (source / "output-rs1.jsonl").rename(source / "output-rs1.jsonl-async")
     told = ns(*judging, cwd=tmp_path, code=3)
     assert "output-rs1.jsonl is missing; 1 of 2 seeds are not there" in told.stderr
