@@ -1,10 +1,13 @@
-"""The notebooks run from top to bottom, on the shipped model, without a GPU and without the network."""
+"""Both notebooks run from top to bottom, on the shipped model, without a GPU and without the network."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from tests.paths import REPO
 
 nbformat: Any = pytest.importorskip("nbformat", reason="pip install nbformat nbclient ipykernel")
 nbclient: Any = pytest.importorskip("nbclient", reason="pip install nbformat nbclient ipykernel")
+HEAVY = ("torch", "transformers", "peft")
 # Three minutes on an idle machine would be too many; a loaded one may take longer.
 TIMEOUT_S = 900
 
@@ -55,8 +59,40 @@ def pictures(notebook: Any) -> int:
     return sum("image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ()))
 
 
+def heavy_packages() -> str:
+    """Where torch, transformers and peft lie: nowhere special, or in the environment of NS_VLLM_PYTHON."""
+    if all(find_spec(name) for name in HEAVY):
+        return ""
+    python = os.environ.get("NS_VLLM_PYTHON", "")
+    if not python:
+        pytest.skip("torch and peft are not installed, and NS_VLLM_PYTHON names no environment: NOT TESTED")
+    folder = _told(python, "import sysconfig; print(sysconfig.get_path('purelib'))")
+    # Beside the packages of this environment, as the notebook's kernel will see them.
+    _told(sys.executable, f"import site; site.addsitedir({folder!r}); import {', '.join(HEAVY)}; print('fine')")
+    return folder
+
+
+def _told(python: str, code: str) -> str:
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"{python} has not all of {', '.join(HEAVY)}: {done.stderr.strip().splitlines()[-1]}")
+    return done.stdout.strip().splitlines()[-1]
+
+
 @pytest.mark.slow
 def test_first_steps_run_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run("first_steps.ipynb", tmp_path, monkeypatch)
     assert pictures(done) == 1
     assert "pass@1[4]" in texts(done)
+
+
+@pytest.mark.slow
+def test_the_fiqa_notebook_finds_what_its_adapter_gains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run("nemotron_fiqa_evaluation.ipynb", tmp_path, monkeypatch, heavy_packages())
+    told = texts(done)
+    assert pictures(done) == 2
+    assert "**improved**" in (tmp_path / "examples/fiqa-results/report.md").read_text()
+    # Where rounding lets two words tie, one may differ.
+    assert re.search(r"[56] of 6 answers are the same text by PeftModel and by the server", told)
+    files = {path.name for path in (tmp_path / "examples/fiqa-results/comparison").iterdir()}
+    assert files == {"baseline_results.json", "peft_results.json", "comparison.json"}
