@@ -17,7 +17,7 @@ class Command:
     """One command by name only: nothing of it is imported before it is asked for.
 
     `schema` and `run` are "module:name"; `spellings` names its table of older names, `layers` the function that says
-    which YAMLs lie under the command line, where it has them.
+    which YAMLs lie under the command line, where it has them; `each` splits a command line into several for `run_each`.
     """
 
     about: str
@@ -25,6 +25,8 @@ class Command:
     run: str
     spellings: str | None = None
     layers: str | None = None
+    each: str | None = None
+    run_each: str | None = None
 
 
 _MODEL_LAYERS = "ns_eval.catalogue.layering:layers"
@@ -35,6 +37,8 @@ COMMANDS = {
         "ns_eval.commands:evaluate",
         spellings="ns_eval.options:EVAL_SPELLINGS",
         layers=_MODEL_LAYERS,
+        each="ns_eval.catalogue.several:each",
+        run_each="ns_eval.evaluate_several:evaluate",
     ),
     "generate": Command(
         "answer every row of a file, or let a model judge the outputs of a run",
@@ -189,6 +193,10 @@ def _dispatch(name: str, words: list[str]) -> int:
     other = spellings.other_command(words) if spellings else None
     if other is not None:
         return _run(other)
+    if command.each and command.run_each:
+        parts = locate(command.each)(_given(name, words))
+        if len(parts) > 1:
+            return int(locate(command.run_each)(parts))
     return int(locate(command.run)(configured(name, words)) or 0)
 
 
@@ -198,13 +206,22 @@ def configured(name: str, words: list[str]) -> Any:
     Raises:
         UsageError: an unknown key or value, with the nearest ones.
     """
-    from ns_eval.compose import compose, overrides
+    from ns_eval.compose import compose
+    from ns_eval.resources import locate
+
+    command = COMMANDS[name]
+    given = _given(name, words)
+    return compose(locate(command.schema), given, locate(command.layers)(given) if command.layers else ())
+
+
+def _given(name: str, words: list[str]) -> Any:
+    """What the words of a command set."""
+    from ns_eval.compose import overrides
     from ns_eval.resources import locate
 
     command = COMMANDS[name]
     schema = locate(command.schema)
-    given = overrides(schema, _at_mounts(schema, words), locate(command.spellings) if command.spellings else None)
-    return compose(schema, given, locate(command.layers)(given) if command.layers else ())
+    return overrides(schema, _at_mounts(schema, words), locate(command.spellings) if command.spellings else None)
 
 
 def _at_mounts(schema: type, words: list[str]) -> list[str]:

@@ -183,3 +183,37 @@ def test_a_plan_that_is_broken_is_named(out: tuple[Path, str, str], tmp_path: Pa
     (tmp_path / "copy" / "plan.json").write_text("{")
     assert main(["category_report", str(tmp_path / "copy")]) == 3
     assert "plan.json: not JSON" in capsys.readouterr().err
+
+
+def test_several_models_are_planned_together_and_one_that_cannot_be_asked_ends_no_other(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    words = ["eval", "--category=scientific_research", f"--output_dir={tmp_path / 'o'}", f"--data_dir={data}", "--plan"]
+    assert main([*words, "--model=tinymath,scibert_base"]) == 3
+    assert "scibert_base is an encoder: it generates no text" in capsys.readouterr().err
+    words[1] = "--category=mathematical_reasoning"
+    assert main([*words, "--model=tinymath,scibert_base"]) == 0
+    planned = capsys.readouterr().out
+    assert "tinymath on llamacpp: 1 benchmarks" in planned
+    assert "skipped  scibert_base  scibert_base is an encoder" in planned
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_category_without_a_model_asks_its_models(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    words = [f"--output_dir={tmp_path / 'o'}", f"--data_dir={data}", "--plan", "--server_address=http://127.0.0.1:9/v1"]
+    assert main(["eval", "--category=efficiency_optimized", *words]) == 0
+    planned = capsys.readouterr().out
+    for name in ("qwen25_0_5b", "qwen25_3b", "phi35_mini"):
+        assert f"{name} on openai: 1 benchmarks" in planned
+
+
+def test_each_model_gets_a_folder_and_the_report_stands_side_by_side(data: Path, tmp_path: Path) -> None:
+    shutil.copy(next((REPO / "ns_eval/shipped/tinymath").glob("*.gguf")), tmp_path / "again.gguf")
+    words = ["--category=mathematical_reasoning", "--samples=1", "--output_dir=out", f"--data_dir={data}"]
+    done = ns("eval", "--model=tinymath,again.gguf", *words, cwd=tmp_path, timeout_s=400)
+    states = json.loads((tmp_path / "out/models.json").read_text())
+    assert {name: state["state"] for name, state in states.items()} == {"tinymath": "done", "again.gguf": "done"}
+    for name in ("tinymath", "again.gguf"):
+        assert (tmp_path / "out" / name / "eval-results/hendrycks_math/output-rs0.jsonl").is_file()
+    assert done.stdout.count("mathematical_reasoning: ") == 4  # each model's own report, then both
+    assert "front" in done.stdout

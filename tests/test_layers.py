@@ -46,6 +46,7 @@ LAYERS = [
     {"generate_plan", "generation", "job_commands", "server_commands"},
     {"judge_plan"},
     {"commands", "extending", "recipe"},
+    {"evaluate_several"},
     {"check_command", "convert_command"},
     {"cli"},
     {"api"},
