@@ -236,6 +236,8 @@ def metric_of(run: Run, category: CategoryConfig, name: str) -> Value:
 def _measures(metric: MetricConfig, benchmark: BenchmarkConfig) -> bool:
     """Whether a benchmark's results can hold a metric: it is its primary one, or reads a column of its own."""
     own = entries.metric(benchmark.metric)
+    if metric.statistic == "gap":
+        return benchmark.judge == "bias"
     if metric.subset:
         return own.column == metric.column
     return own.name == metric.name or metric.column.startswith("score_") or metric.column == f"{benchmark.judge}_correct"

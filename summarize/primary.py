@@ -129,5 +129,6 @@ def _resampled(counts: Floats, statistic: Callable[[Floats], Floats]) -> tuple[f
     rng = np.random.default_rng(0)
     weights = rng.multinomial(size, np.full(size, 1 / size), size=_DRAWS)
     values = statistic(counts @ weights.T)
-    low, high = np.nanquantile(values, (0.025, 0.975))
-    return float(low), float(high)
+    low, high = np.nanquantile(values, (0.025, 0.975)).tolist()
+    # Questions that are all alike say nothing about what others would be like.
+    return (low, high) if low < high else (None, None)

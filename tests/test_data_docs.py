@@ -10,6 +10,7 @@ import pytest
 from ns_eval import benchmarks, prompts, questions, resources
 from ns_eval.cli import main
 from ns_eval.records import Sampling
+from tests.commands import ns
 from tests.paths import REPO
 
 PAGE = (REPO / "docs" / "data.md").read_text(encoding="utf-8")
@@ -38,6 +39,15 @@ def test_the_documented_benchmark_of_ones_own_is_prepared_and_asked(
     sent = prompts.request(prompts.load(benchmark.prompt), first, 0, Sampling())
     assert sent.messages is not None and "capital of Peru" in sent.messages[-1]["content"]
     resources.conf_file("judge", benchmark.judge)
+
+    asked = re.search(
+        r"^ns (eval --model=tinymath --benchmarks=capitals:4 .*) '(hydra\.searchpath=.*)'$", PAGE, re.MULTILINE
+    )
+    assert asked
+    search = asked[2].replace("/my/conf", str(tmp_path / "conf"))
+    done = ns(*asked[1].split(), search, cwd=tmp_path, env={"NS_DATA_DIR": str(tmp_path / "prepared")}, timeout_s=300)
+    assert "capitals" in done.stdout
+    assert len(list((tmp_path / "out/eval-results/capitals").glob("output-rs?.jsonl"))) == 4
 
 
 def test_the_documented_commands_name_benchmarks_that_exist() -> None:
