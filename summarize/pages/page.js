@@ -13,7 +13,7 @@ const typeset = (root) => {
     }
   }
 };
-const samples = [...document.querySelectorAll("details.sample")];
+const samples = [...document.querySelectorAll("details.sample[data-marks]")];
 for (const sample of samples) sample.addEventListener("toggle", () => sample.open && typeset(sample));
 const said = document.getElementById("shown");
 const fields = ["run", "mark", "search"].map((name) => document.getElementById("filter-" + name));
