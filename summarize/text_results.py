@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 import numpy as np
@@ -18,8 +19,6 @@ from summarize.render import grid
 
 if TYPE_CHECKING:
     from summarize.frames import Frame
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,55 @@ class Profile:
     p95: float
 
 
+class Findings(ABC):
+    """A table with remarks below it: as text, as HTML in a notebook, as JSON that is read back."""
+
+    __slots__ = ()
+
+    def to_json(self, path: Path | str | None = None) -> str:
+        """Everything, as JSON; written to `path` too where one is given."""
+        text = msgspec.json.format(msgspec.json.encode(self), indent=1).decode() + "\n"
+        if path is not None:
+            write_text(Path(path), text)
+        return text
+
+    @classmethod
+    def from_json(cls, path: Path | str) -> Self:
+        """What `to_json` wrote.
+
+        Raises:
+            DataError: the file is none of those.
+        """
+        try:
+            return msgspec.json.decode(Path(path).read_bytes(), type=cls)
+        except (OSError, msgspec.DecodeError) as error:
+            raise DataError(f"{path}: no {cls.__name__} can be read from it ({error})") from error
+
+    def __repr__(self) -> str:
+        lines = self._lines()
+        table = grid(self._title(), lines, [max(map(len, column)) for column in zip(*lines, strict=True)])
+        return table.rstrip("\n") + "\n" + "".join(f"{line}\n" for line in self._remarks())
+
+    def _repr_html_(self) -> str:
+        heads, *lines = self._lines()
+        body = "".join(_row(line, "td") for line in lines)
+        below = "".join(f"<p>{html.escape(remark)}</p>" for remark in self._remarks())
+        caption = f"<caption>{html.escape(self._title())}</caption>"
+        return f"<table>{caption}<thead>{_row(heads, 'th')}</thead><tbody>{body}</tbody></table>{below}"
+
+    @abstractmethod
+    def _title(self) -> str: ...
+
+    @abstractmethod
+    def _lines(self) -> list[list[str]]:
+        """The table: its head first."""
+
+    @abstractmethod
+    def _remarks(self) -> list[str]: ...
+
+
 @dataclass(frozen=True, slots=True, repr=False)
-class Evaluation:
+class Evaluation(Findings):
     """The metrics of one model's texts. `examples` holds one column a metric, a row for every pair that was scored.
 
     `parts` are the summed counts behind corpus metrics; `left_out` pairs had an empty reference; `notes` say what a
@@ -86,24 +132,8 @@ class Evaluation:
         texts = {"prediction": self.predictions, "reference": [found[0] for found in self.references]}
         return frame({"id": self.ids, **texts, **self.examples})
 
-    def to_json(self, path: Path | str | None = None) -> str:
-        """Everything, as JSON; written to `path` too where one is given."""
-        return _written(self, path)
-
-    @classmethod
-    def from_json(cls, path: Path | str) -> Self:
-        """What `to_json` wrote.
-
-        Raises:
-            DataError: the file is none of those.
-        """
-        return _read(cls, Path(path))
-
-    def __repr__(self) -> str:
-        return _text(f"text metrics, {len(self)} pairs", self._lines()) + _joined(self._remarks())
-
-    def _repr_html_(self) -> str:
-        return _html(f"text metrics, {len(self)} pairs", self._lines(), self._remarks())
+    def _title(self) -> str:
+        return f"text metrics, {len(self)} pairs"
 
     def _lines(self) -> list[list[str]]:
         level = f"{100 * float(self.settings.get('level', 0.95)):g}% interval"
@@ -151,7 +181,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Comparison:
+class Comparison(Findings):
     """A row a metric. `length_ratio` is PEFT's mean number of words over the base's: overlap often grows with length alone.
     `same` counts the questions with the same answer from both."""
 
@@ -174,24 +204,8 @@ class Comparison:
         names = Change.__dataclass_fields__
         return frame({name: [getattr(change, name) for change in self.changes] for name in names})
 
-    def to_json(self, path: Path | str | None = None) -> str:
-        """Everything, as JSON; written to `path` too where one is given."""
-        return _written(self, path)
-
-    @classmethod
-    def from_json(cls, path: Path | str) -> Self:
-        """What `to_json` wrote.
-
-        Raises:
-            DataError: the file is none of those.
-        """
-        return _read(cls, Path(path))
-
-    def __repr__(self) -> str:
-        return _text(f"base against PEFT, {self.questions} questions", self._lines()) + _joined(self._remarks())
-
-    def _repr_html_(self) -> str:
-        return _html(f"base against PEFT, {self.questions} questions", self._lines(), self._remarks())
+    def _title(self) -> str:
+        return f"base against PEFT, {self.questions} questions"
 
     def _lines(self) -> list[list[str]]:
         lines = [["metric", "base", "PEFT", "Δ", f"{100 * self.level:g}% interval", "relative", "wins/ties/losses"]]
@@ -224,33 +238,5 @@ def _between(low: float | None, high: float | None) -> str:
     return "n/a" if low is None or high is None else f"{number(low)} to {number(high)}"
 
 
-def _text(title: str, lines: Sequence[Sequence[str]]) -> str:
-    return grid(title, lines, [max(map(len, column)) for column in zip(*lines, strict=True)]).rstrip("\n") + "\n"
-
-
-def _joined(remarks: Sequence[str]) -> str:
-    return "".join(f"{line}\n" for line in remarks)
-
-
-def _html(title: str, lines: Sequence[Sequence[str]], remarks: Sequence[str]) -> str:
-    def row(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-    body = "".join(row(line, "td") for line in lines[1:])
-    below = "".join(f"<p>{html.escape(remark)}</p>" for remark in remarks)
-    caption = f"<caption>{html.escape(title)}</caption>"
-    return f"<table>{caption}<thead>{row(lines[0], 'th')}</thead><tbody>{body}</tbody></table>{below}"
-
-
-def _written(found: object, path: Path | str | None) -> str:
-    text = msgspec.json.format(msgspec.json.encode(found), indent=1).decode() + "\n"
-    if path is not None:
-        write_text(Path(path), text)
-    return text
-
-
-def _read(kind: type[T], path: Path) -> T:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError) as error:
-        raise DataError(f"{path}: no {kind.__name__} can be read from it ({error})") from error
+def _row(cells: Sequence[str], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
