@@ -7,16 +7,15 @@ import json
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.commands import ns, start
+from tests.peers.replying import Replying, listening
 from tests.peers.simulated import simulated
 from tests.runs_on_disk import expected, output_file, sample
 
@@ -48,14 +47,12 @@ def run_of(folder: Path, answers: list[str], seeds: tuple[int, ...] = (0,), pref
 def moody_judge() -> Iterator[str]:
     """Replies by the answer that it is shown."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Replying):
         def do_GET(self) -> None:
             self.say(200, {"data": [{"id": "moody"}]})
 
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))["messages"][-1]["content"]
+            asked = self.asked()["messages"][-1]["content"]
             shown = asked.rpartition("</predicted")[0].rpartition("<predicted")[2]
             status, text = next((reply for name, reply in REPLIES.items() if f"\n{name}" in shown), (200, "hello"))
             choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
@@ -63,23 +60,8 @@ def moody_judge() -> Iterator[str]:
             error = {"error": {"message": text, "code": "context_length_exceeded"}}
             self.say(status, {"model": "moody", "choices": [choice], "usage": usage} if status == 200 else error)
 
-        def say(self, status: int, body: dict[str, Any]) -> None:
-            raw = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with listening(Handler) as address:
+        yield f"{address}/v1"
 
 
 def test_what_a_judge_does_not_say_is_missing_with_its_reason_and_its_bounds(tmp_path: Path) -> None:

@@ -18,9 +18,11 @@ import subprocess
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.peers.replying import Replying
 
 OPTIONS = Path(__file__).parent / "options"
 CONTEXT, PROMPT = 2048, 5
@@ -154,12 +156,10 @@ class Engine:
         return None
 
 
-def handler(engine: Engine) -> type[BaseHTTPRequestHandler]:
+def handler(engine: Engine) -> type[Replying]:
     """The routes of one stand-in."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Replying):
         def do_GET(self) -> None:
             if engine.hangs:
                 time.sleep(600)
@@ -174,21 +174,11 @@ def handler(engine: Engine) -> type[BaseHTTPRequestHandler]:
                 self.say(200 if self.path == "/health" else 404, {})
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            body = self.asked()
             if engine.hangs:
                 time.sleep(600)
             engine.counted()
             self.say(*engine.reply(self.path, body))
-
-        def say(self, status: int, body: dict[str, Any]) -> None:
-            raw = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
 
     return Handler
 

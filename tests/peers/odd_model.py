@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.peers.replying import Replying, listening
 
 CONTEXT = 2048
 _CALLS = itertools.count()
@@ -72,9 +71,7 @@ def answer(way: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, An
 def odd_model(way: str) -> Iterator[str]:
     """The address of such a server, with /v1."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Replying):
         def do_GET(self) -> None:
             if way == "any_name":
                 self.say(404, {"detail": "Not Found"})
@@ -83,26 +80,8 @@ def odd_model(way: str) -> Iterator[str]:
             self.say(200, {"object": "list", "data": [{"id": name, "max_model_len": CONTEXT} for name in names]})
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            body = self.asked()
             self.say(*answer(way, self.path, body))
 
-        def say(self, status: int, body: dict[str, Any]) -> None:
-            raw = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(Handler) as address:
+        yield f"{address}/v1"

@@ -13,11 +13,11 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.peers.replying import Replying
 
 
 @dataclass(frozen=True)
@@ -85,35 +85,23 @@ def _tunnel(api: Api, context: ssl.SSLContext, text: str) -> type[socketserver.B
     return Tunnel
 
 
-def _answering(api: Api, host: str, text: str) -> type[BaseHTTPRequestHandler]:
-    class Answering(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+def _answering(api: Api, host: str, text: str) -> type[Replying]:
+    class Answering(Replying):
         def do_GET(self) -> None:
             self._note(b"")
-            self._say(200, {"object": "list", "data": [{"id": "gpt-4o", "object": "model"}]})
+            self.say(200, {"object": "list", "data": [{"id": "gpt-4o", "object": "model"}]})
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             self._note(body)
             choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
             usage = {"prompt_tokens": 400, "completion_tokens": 12, "total_tokens": 412}
-            self._say(
+            self.say(
                 200, {"object": "chat.completion", "model": json.loads(body)["model"], "choices": [choice], "usage": usage}
             )
 
         def _note(self, body: bytes) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
             api.requests.append(Asked(host, self.path, headers, body))
-
-        def _say(self, status: int, body: dict[str, Any]) -> None:
-            raw = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
 
     return Answering
