@@ -201,6 +201,27 @@ def test_the_gate_falls_only_on_a_drop_beyond_what_is_allowed_and_beyond_noise(
     assert ElementTree.parse(report).getroot().get("failures") == "0"
 
 
+def test_a_drop_among_many_benchmarks_must_stand_out_among_all_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right, six_lost = [[1]] * 20, [[0]] * 6 + [[1]] * 14  # McNemar: p = 1/32
+    old, new = run_of(tmp_path / "old", right), run_of(tmp_path / "new", six_lost)
+    with pytest.raises(GateError, match=r"30\.00 points below old, 2\.00 points are allowed \(p = 0\.0312 after Holm"):
+        compare(new, old, gate=0.02)
+    for name in ("c", "d", "e"):
+        run_of(tmp_path / "old", right, name)
+        run_of(tmp_path / "new", right, name)
+    report = tmp_path / "report.xml"
+    assert compare(new, old, gate=0.02, junit=str(report)) == 0
+    assert "no difference found" in capsys.readouterr().out
+    suite = ElementTree.parse(report).getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("4", "0")
+    told = suite.findtext("testcase[@classname='b']/system-out") or ""
+    assert "difference -30.00 points" in told
+    assert "0.1250 after Holm" in told
+    assert "would be found with 80% power" in told
+
+
 def test_output_files_are_compared_without_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, right in (("a", True), ("b", False)):
         output_file(tmp_path / name / "eval-results" / "x", 0, [sample(str(at), 0, "1", right) for at in range(8)])
