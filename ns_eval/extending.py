@@ -9,11 +9,14 @@ from pathlib import Path
 
 from ns_eval import generation, job_files, launch, manifest
 from ns_eval.cluster import clusters
+from ns_eval.cluster.job_status import current
+from ns_eval.cluster.slurm_queue import Watch
 from ns_eval.config import InferenceConfig
 from ns_eval.errors import DataError, UsageError
 from ns_eval.files import replacing
 from ns_eval.generation import Share
 from ns_eval.job_commands import RetryConfig
+from ns_eval.job_files import Table
 from ns_eval.jobs import JobSpec, read_spec
 from ns_eval.records import Json, loads
 from ns_eval.rundir import SeedFile, before_retry
@@ -37,7 +40,7 @@ def extend(config: RetryConfig) -> int:
     found = [run for spec in again for run in _runs(spec)]
     cut = {(run.folder, seed): _cut(run, seed, limit) for run in found for seed in run.seeds}
     count = sum(map(len, cut.values()))
-    if not count:
+    if not count and not _interrupted(table, specs, limit):
         print(f"nothing of {config.output_dir} is truncated below {limit} tokens", file=sys.stderr)
         return 0
     for (folder, seed), names in cut.items():
@@ -61,6 +64,12 @@ def extend(config: RetryConfig) -> int:
     finally:
         manifest.end(output_dir, outcome)
     return 0
+
+
+def _interrupted(table: Table, specs: Sequence[JobSpec], limit: int) -> bool:
+    """Whether a retry with this limit ended before its jobs did: its answers may lie there ungraded, or unjudged."""
+    same = any(run.longer == limit for spec in specs for run in _runs(spec))
+    return same and any(now.state != "done" for now in current(table.jobs, Watch()))
 
 
 def _limit(inference: InferenceConfig) -> int:

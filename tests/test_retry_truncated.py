@@ -111,23 +111,28 @@ def test_the_tables_say_how_many_were_extended_and_how_far_the_score_moved(again
     assert next(iter(metrics.values()))["pass@1[2]"]["extended"]["samples"] == truncated
 
 
-def test_a_killed_retry_goes_on_and_asks_nothing_twice(again: Path) -> None:
+@pytest.mark.parametrize("moment", ["first", "last"])
+def test_a_killed_retry_goes_on_and_asks_nothing_twice(again: Path, moment: str) -> None:
+    """After the last answer nothing is left to ask, but answers wait for their verdicts."""
     results = again / "out" / "eval-results" / "arithmetic"
     truncated = sum(
         row["status"] == "truncated" for seed in range(SEEDS) for row in lines(results / f"output-rs{seed}.jsonl")
     )
     words = ["retry", "out", "--truncated", "++inference.tokens_to_generate=100000"]
-    with simulated("--fixed-latency-ms", "300", "--median-tokens", "400", "--slots", "2") as engine:
+    with simulated("--us-per-token", "300", "--median-tokens", "400") as engine:
         at(again, engine)
         process = start(*words, cwd=again)
         deadline = time.monotonic() + 60
-        while not any(path.stat().st_size for path in results.glob("*-async")):
+        wanted = 1 if moment == "first" else truncated
+        while sum(len(path.read_bytes().splitlines()) for path in results.glob("*-async")) < wanted:
             assert time.monotonic() < deadline
             assert process.poll() is None
-            time.sleep(0.02)
+            time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         ns(*words, cwd=again)
+        # What was in flight is asked again, what was written is not; each start asks whether the server is there.
+        assert engine.stats()["answered"] <= truncated + (truncated - wanted) + 2
     done = [row for seed in range(SEEDS) for row in lines(results / f"output-rs{seed}.jsonl") if "generation_meta" in row]
     assert len(done) == truncated
     assert sum(len(kept_lines(results, seed)) for seed in range(SEEDS)) == truncated
