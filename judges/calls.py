@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from judges.record import total
 from ns_eval.client import Client
-from ns_eval.judge_plan import JudgingShare
+from ns_eval.judge_plan import Judging, JudgingShare
 from ns_eval.loop import Answer, Shelf
 from ns_eval.records import Generation, Json, Question, Request, loads, sample_from_row
-from ns_eval.rundir import SeedFile
+from ns_eval.rundir import Line, SeedFile
 
 FOLDER = "judge-calls"
 
@@ -65,20 +65,32 @@ def _together(replies: Sequence[Generation]) -> Generation:
     )
 
 
-def calls_shelf(folder: Path, names: Sequence[str]) -> tuple[Shelf, SeedFile]:
-    """The replies of one judged folder on disk; they lie beside the judged files."""
-    calls = SeedFile(folder / FOLDER, None)
-    shelf = Shelf(str(folder), [Question(name, "") for name in names], {None: calls})
+def calls_shelf(judging: Judging, names: Sequence[str]) -> tuple[Shelf, SeedFile]:
+    """The replies of one judged folder on disk; they lie beside the judged files. A chunk has every n-th of the calls."""
+    which, count = judging.chunk or (0, 1)
+    calls = SeedFile(judging.folder / FOLDER, None, which if judging.chunk else None)
+    asked = [Question(name, "") for name in names[which::count]]
+    shelf = Shelf(str(judging.folder), asked, {None: calls}, names)
     shelf.read()
     return shelf, calls
 
 
+def all_answered(shelf: Shelf) -> bool:
+    """Whether every call of the folder has a reply or a recorded failure, those of the other chunks too."""
+    calls = shelf.files[None]
+    calls.read()
+    return all(name in calls.lines for name in shelf.whole)
+
+
 def stored_replies(calls: SeedFile) -> dict[str, Generation]:
     """Every reply on disk by its name."""
-    calls.read()
-    found = {}
-    for name, line in calls.lines.items():
-        with line.path.open("rb") as file:
-            file.seek(line.offset)
-            found[name] = sample_from_row(loads(file.readline())).generation
-    return found
+    while True:
+        calls.read()
+        with contextlib.suppress(FileNotFoundError):  # the writer of another chunk has just put the files together
+            return {name: _reply_at(line) for name, line in calls.lines.items()}
+
+
+def _reply_at(line: Line) -> Generation:
+    with line.path.open("rb") as file:
+        file.seek(line.offset)
+        return sample_from_row(loads(file.readline())).generation

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import msgspec
 
 from judges.asking import Shown
-from judges.calls import Asker, Task, calls_shelf, stored_replies
+from judges.calls import Asker, Task, all_answered, calls_shelf, stored_replies
 from judges.outputs import Outputs, Place
 from judges.record import Call, judged_row, row_columns, status_of
 from judges.selecting import Selecting
@@ -97,7 +97,8 @@ async def _judge(share: JudgingShare) -> None:
             progress.sampling(found.retries, found.usd)
             await generate([Work(task.shelf, task.asking(found.client)) for task in tasks], found.places, progress)
     for task in tasks:
-        task.write()
+        if all_answered(task.shelf):
+            task.write()
 
 
 def _task(judging: Judging, share: JudgingShare) -> Task:
@@ -137,7 +138,7 @@ class _Judging:
         self._asks = self._wanted()
         self.shelf: Shelf
         self._calls: SeedFile
-        self.shelf, self._calls = calls_shelf(self._folder, list(self._asks))
+        self.shelf, self._calls = calls_shelf(judging, list(self._asks))
 
     def _wanted(self) -> dict[str, _Ask]:
         """The distinct replies, by name, in the order in which samples need them."""

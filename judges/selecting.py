@@ -57,7 +57,7 @@ class Selecting:
         self._places: dict[tuple[str, int | None], Place] = {}
         self._groups = selector.groups(self._slim(Outputs(inputs)))
         self._wanted = {selector.call_key(group): group for group in self._groups if selector.shortcut(group) is None}
-        self.shelf, self._calls = calls_shelf(self._folder, list(self._wanted))
+        self.shelf, self._calls = calls_shelf(judging, list(self._wanted))
 
     def _slim(self, outputs: Outputs) -> list[Sample]:
         """Every sample without what is never shown: all of a question are in memory, their thoughts would not fit."""

@@ -96,7 +96,7 @@ def _entered(found: Plan, judgings: Sequence[Judging] = ()) -> Iterator[str]:
     _make(found.output_dir)
     files = [file for share in found.shares for run in share for file in run.files]
     with job_files.locked(found.output_dir):
-        yield launch.suffix(found.output_dir, [*files, *(str(judging.folder) for judging in judgings)])
+        yield launch.suffix(found.output_dir, [*files, *(judging.files for judging in judgings)])
 
 
 def _awaited(config: AskConfig, submitted: Sequence[Submitted], folders: Iterable[Path]) -> bool:
@@ -150,6 +150,7 @@ def _judge(config: GenerateConfig) -> int:
     cluster = cluster_of(config)
     servers.require_key(config.server)
     asked = judge_plan.judging(config, generate_plan.seeds_named(config))
+    parts = [dataclasses.replace(asked, chunk=chunk) for chunk in plan.chunks(config)]
     files = len(rundir.outputs(asked.source, asked.seeds))
     seeds = f"{files} file{'s' * (files > 1)} of {asked.source}"
     if config.dry_run:
@@ -161,9 +162,15 @@ def _judge(config: GenerateConfig) -> int:
     judge_plan.expect_calls(asked, config, force=config.force)
     manifest.begin(asked.folder, dataclasses.asdict(config), {}, models.identity(models.weights(config.model)))
     _say(f"{config.model} on {config.server_type} judges {seeds}")
-    jobs = _and_then(config, [_judge_job(config, "judge", asked.folder, [asked])])
-    if _awaited(config, launch.submit(jobs, cluster, asked.folder, detach=config.detach), [asked.folder]):
-        _say(judge_plan.saving(asked.folder))
+    with job_files.locked(asked.folder):
+        name = f"judge{launch.suffix(asked.folder, [part.files for part in parts])}"
+        names = [name if part.chunk is None else f"{name}-{part.chunk[0]}" for part in parts]
+        judging = [_judge_job(config, job, asked.folder, [part], len(parts)) for job, part in zip(names, parts, strict=True)]
+        (asked.folder / "judging.json").unlink(missing_ok=True)  # the sentence of what is judged now, or of nothing
+        submitted = launch.submit(_and_then(config, judging), cluster, asked.folder, detach=config.detach)
+    if _awaited(config, submitted, [asked.folder]):
+        others = f"the calls of chunks {config.chunk_ids} are done; the last of the other chunks writes the judged files"
+        _say(judge_plan.saving(asked.folder) or others)
     return 0
 
 
@@ -200,7 +207,7 @@ def _with_judging(judged: Chained, found: Plan, jobs: Sequence[JobSpec], suffix:
 def _judge_job(config: GenerateConfig, name: str, output_dir: Path, judgings: Sequence[Judging], jobs: int = 1) -> JobSpec:
     backend = _backend(config, output_dir, name, config.server, jobs)
     share = judge_plan.share(config, judgings, backend, progress_path(output_dir, name))
-    return _spec(config, name, "judges.judging:main", share, [str(judging.folder) for judging in judgings])
+    return _spec(config, name, "judges.judging:main", share, [judging.files for judging in judgings])
 
 
 def cluster_of(config: PlaceConfig) -> ClusterConfig:

@@ -51,13 +51,20 @@ _OF_THE_COMMAND = (
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """One folder of outputs. `seeds` None is every output*.jsonl; `judge` builds the judge on a node without conf/."""
+    """One folder of outputs. `seeds` None is every output*.jsonl; `judge` builds the judge on a node without conf/;
+    `chunk` is (which, of how many) parts of the distinct calls."""
 
     source: Path
     seeds: tuple[int | None, ...] | None
     folder: Path
     judge: Mapping[str, Json]
     baseline: Path | None = None
+    chunk: tuple[int, int] | None = None
+
+    @property
+    def files(self) -> str:
+        """What is written: two jobs must not write the same."""
+        return f"{self.folder}#{self.chunk[0]}/{self.chunk[1]}" if self.chunk else str(self.folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +102,6 @@ def judging(config: GenerateConfig, seeds: tuple[int | None, ...] | None) -> Jud
     nemo_skills.use(config.nemo_skills_path)
     if config.adapter:
         raise UsageError("a judge is one model", hint="merge its adapter: ns convert --convert_to=hf --adapter=…")
-    if config.num_chunks is not None:
-        raise UsageError(
-            "--num_chunks: judging is one job, since equal answers of all seeds share their calls",
-            hint="--max_concurrent_requests bounds what is in flight; ns eval --num_chunks=N --judge=… deals the generation",
-        )
     if config.generation_module:
         judge, own = _own_judge(config.generation_module, config.judge)
     else:
@@ -237,9 +239,10 @@ def expect_all(found: Chained, *, force: bool) -> None:
         expect_calls(asked, found.command, force=force)
 
 
-def saving(folder: Path) -> str:
-    """What judging a folder took and what it was spared, in one sentence."""
-    return str(loads((folder / "judging.json").read_bytes())["said"])
+def saving(folder: Path) -> str | None:
+    """What judging a folder took and what it was spared, in one sentence; None while calls of other chunks are missing."""
+    path = folder / "judging.json"
+    return str(loads(path.read_bytes())["said"]) if path.exists() else None
 
 
 def described(found: Chained) -> str:

@@ -186,19 +186,31 @@ def chunked(found: Sequence[BenchmarkRun], config: AskConfig) -> tuple[Benchmark
     Raises:
         UsageError: no such chunk, or more chunks than questions.
     """
-    if config.num_chunks is None:
+    asked = chunks(config)
+    fewest = min(found, key=lambda run: run.rows)
+    if config.num_chunks is not None and config.num_chunks > fewest.rows:
+        raise UsageError(f"--num_chunks={config.num_chunks}: {fewest.name} has {fewest.rows} questions")
+    return tuple(dataclasses.replace(run, chunk=chunk) for run in found for chunk in asked)
+
+
+def chunks(config: AskConfig) -> tuple[tuple[int, int] | None, ...]:
+    """(which, of how many) of every chunk that the command asks; only None where it has no chunks.
+
+    Raises:
+        UsageError: no such chunk.
+    """
+    count = config.num_chunks
+    if count is None:
         if config.chunk_ids is not None:
             raise UsageError(f"--chunk_ids={config.chunk_ids}: of how many?", hint="add --num_chunks=N")
-        return tuple(found)
-    count = config.num_chunks
+        return (None,)
+    if count < 1:
+        raise UsageError(f"--num_chunks={count}: expected a positive number")
     asked = runs.numbers(config.chunk_ids, "chunk_ids") if config.chunk_ids else list(range(count))
-    fewest = min(found, key=lambda run: run.rows)
-    if not 1 <= count <= fewest.rows:
-        raise UsageError(f"--num_chunks={count}: {fewest.name} has {fewest.rows} questions")
     for number in asked:
         if number >= count:
             raise UsageError(f"--chunk_ids={config.chunk_ids}: {number} is no chunk of {count}, they are 0 to {count - 1}")
-    return tuple(dataclasses.replace(run, chunk=(number, count)) for run in found for number in dict.fromkeys(asked))
+    return tuple((number, count) for number in dict.fromkeys(asked))
 
 
 def run_of(config: EvalConfig, chosen: Chosen, variant: Variant) -> BenchmarkRun:

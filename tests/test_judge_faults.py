@@ -44,8 +44,8 @@ def run_of(folder: Path, answers: list[str], seeds: tuple[int, ...] = (0,), pref
 
 
 @contextlib.contextmanager
-def moody_judge() -> Iterator[str]:
-    """Replies by the answer that it is shown."""
+def moody_judge(asked_of_it: list[str] | None = None) -> Iterator[str]:
+    """Replies by the answer that it is shown; notes the questions in `asked_of_it`."""
 
     class Handler(Replying):
         def do_GET(self) -> None:
@@ -54,6 +54,8 @@ def moody_judge() -> Iterator[str]:
         def do_POST(self) -> None:
             asked = self.asked()["messages"][-1]["content"]
             shown = asked.rpartition("</predicted")[0].rpartition("<predicted")[2]
+            if shown and asked_of_it is not None:
+                asked_of_it.append(asked)
             status, text = next((reply for name, reply in REPLIES.items() if f"\n{name}" in shown), (200, "hello"))
             choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
             usage = {"prompt_tokens": 9, "completion_tokens": 3}
@@ -84,6 +86,31 @@ def test_what_a_judge_does_not_say_is_missing_with_its_reason_and_its_bounds(tmp
     # 2 right, 1 wrong, 4 missing of 7.
     assert "missing: 4 (1 context_overflow, 3 unparsed); score 0.2857 to 0.8571" in printed
     assert "! 4 of 7 judgements are missing: above 2% the score is no headline" in printed
+
+
+def test_a_judging_in_chunks_gives_the_verdicts_of_one_in_a_piece_for_as_many_calls(tmp_path: Path) -> None:
+    """Both seeds of a question answer alike: their shared call is made in one of the chunks, once."""
+    source = run_of(tmp_path / "in", ["1", *REPLIES, "2", "3"], seeds=(0, 1))
+    whole: list[str] = []
+    dealt: list[str] = []
+    words = ["generate", "--generation_type=math_judge", "--model=moody", f"--input_dir={source}"]
+    with moody_judge(whole) as url:
+        ns(*words, f"--server_address={url}", "--output_dir=whole", cwd=tmp_path)
+    with moody_judge(dealt) as url:
+        chunked = [*words, f"--server_address={url}", "--output_dir=dealt", "--num_chunks=3"]
+        told = ns(*chunked, "--chunk_ids=1", cwd=tmp_path)
+        assert "the calls of chunks 1 are done; the last of the other chunks writes the judged files" in told.stderr
+        assert not list((tmp_path / "dealt").glob("output*.jsonl"))
+        assert 0 < len(dealt) < len(whole)
+        told = ns(*chunked, "--chunk_ids=0,2", cwd=tmp_path)
+        assert "18 samples took 8 calls" in told.stderr
+    assert len(dealt) == len(whole) and set(dealt) == set(whole)
+    for seed in (0, 1):
+        found = [rows(tmp_path / kind / f"output-rs{seed}.jsonl") for kind in ("whole", "dealt")]
+        for row in [row for kind in found for row in kind]:
+            row["judging"]["judge"].pop("seconds", None)
+        assert found[0] == found[1]
+    assert (tmp_path / "whole" / "judging.json").read_text() == (tmp_path / "dealt" / "judging.json").read_text()
 
 
 def test_a_model_that_cannot_judge_judges_nothing(tmp_path: Path) -> None:
@@ -169,8 +196,8 @@ def test_what_is_wrong_with_the_inputs_is_said_before_anything_starts(tmp_path: 
     judging = [*argv, "--generation_type=math_judge", f"--input_dir={source}"]
     told = ns(*judging, "--num_random_seeds=4", cwd=tmp_path, code=3)
     assert "output-rs2.jsonl is missing; 2 of 4 seeds are not there" in told.stderr
-    told = ns(*judging, "--num_chunks=2", cwd=tmp_path, code=2)
-    assert "--num_chunks: judging is one job" in told.stderr
+    told = ns(*judging, "--num_chunks=2", "--chunk_ids=2", cwd=tmp_path, code=2)
+    assert "2 is no chunk of 2, they are 0 to 1" in told.stderr
     (source / "output-rs1.jsonl").rename(source / "output-rs1.jsonl-async")
     told = ns(*judging, cwd=tmp_path, code=3)
     assert "output-rs1.jsonl is missing; 1 of 2 seeds are not there" in told.stderr
