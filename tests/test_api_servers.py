@@ -22,6 +22,7 @@ from ns_eval.resources import conf_file
 from ns_eval.servers import remote_endpoint
 from ns_eval.spending import Spending, read_spent
 from tests.commands import ns
+from tests.peers.proxied import openai_behind_a_proxy
 from tests.peers.scripted import Peer, Reply, answer, peer, reply
 from tests.peers.simulated import simulated
 
@@ -57,6 +58,31 @@ def test_each_api_gets_its_key_where_it_wants_it_and_names_the_variable_that_lac
         remote_endpoint(config, "m")
     monkeypatch.setenv(variable, "sk-1")
     assert headers_of(remote_endpoint(config, "m")) == sent
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "address", "variable"),
+    [
+        ("openai", "api.openai.com", "https://api.openai.com/v1", "OPENAI_API_KEY"),
+        ("azure", "mine.openai.azure.com", "https://mine.openai.azure.com/openai/v1", "AZURE_OPENAI_API_KEY"),
+        ("openrouter", "openrouter.ai", "", "OPENROUTER_API_KEY"),
+        ("gemini", "generativelanguage.googleapis.com", "", "GEMINI_API_KEY"),
+        ("anthropic", "api.anthropic.com", "", "ANTHROPIC_API_KEY"),
+    ],
+)
+def test_no_file_and_no_output_of_a_run_holds_the_key_of_its_api(
+    tmp_path: Path, name: str, host: str, address: str, variable: str
+) -> None:
+    """A whole run against the provider's own name, answered on loopback behind a proxy: only the request holds the key."""
+    argv = [f"--server_type={name}", "--model=gpt-4o", "--benchmarks=arithmetic:1", "--max_samples=2", "--output_dir=out"]
+    argv += ["++inference.tokens_to_generate=8", *([f"--server_address={address}"] if address else [])]
+    with openai_behind_a_proxy(tmp_path, "The answer is \\boxed{1}.", host) as api:
+        told = ns("eval", *argv, cwd=tmp_path, env={**api.environment, variable: "sk-canary-0123456789"})
+    assert {request.host for request in api.requests} == {f"{host}:443"}
+    assert all("sk-canary" in str(request.headers) for request in api.requests)
+    assert len((tmp_path / "out" / "eval-results" / "arithmetic" / "output-rs0.jsonl").read_text().splitlines()) == 2
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"sk-canary" in path.read_bytes()]
+    assert "sk-canary" not in told.stdout + told.stderr
 
 
 def test_no_host_but_its_own_gets_a_providers_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.commands import ns
+from tests.peers.replying import Replying, listening
 from tests.peers.simulated import simulated
 from tests.runs_on_disk import expected, output_file, sample
 
@@ -100,6 +101,34 @@ def test_the_chosen_answers_get_a_row_beside_the_vote(
     assert f"b: genselect: 12 samples of 4 questions took 3 calls; chosen by: {named}" in printed
     alone = ns("summarize_results", folder, cwd=tmp_path).stdout
     assert "genselect@3" in alone
+
+
+def test_an_evaluation_chooses_behind_the_generation(tmp_path: Path) -> None:
+    """Every seed answers otherwise, and the model takes the second of those it is shown."""
+
+    class Solver(Replying):
+        def do_GET(self) -> None:
+            self.say(200, {"data": [{"id": "both"}]})
+
+        def do_POST(self) -> None:
+            body = self.asked()
+            chooses = "<solution 0 " in body["messages"][-1]["content"]
+            text = "The second.\nJudgement: 1" if chooses else f"So it is \\boxed{{{body.get('seed')}}}."
+            choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+            self.say(200, {"model": "both", "choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 3}})
+
+    with listening(Solver) as address:
+        argv = [f"--server_address={address}/v1", "--model=both", "--benchmarks=arithmetic:3", "--max_samples=4"]
+        argv += ["--judge=genselect", "++judge.model=both", f"++judge.server_address={address}/v1", "--output_dir=out"]
+        told = ns("eval", *argv, cwd=tmp_path)
+    found = rows(tmp_path / "out" / "eval-results-genselect" / "arithmetic" / "output.jsonl")
+    assert len(found) == 4
+    for row in found:
+        assert (row["genselect_source"], row["genselect_index"], row["genselect_k"]) == ("model", 1, 3)
+        assert row["predicted_answer"] == str(row["genselect_chosen_seed"]) == str(row["genselect_shown_seeds"][1])
+    assert "arithmetic: 12 samples of 4 questions took 4 calls; chosen by: 4 model" in told.stderr
+    lines = [line.split(" |")[0].strip() for line in told.stdout.splitlines() if " | " in line]
+    assert {"majority@3", "pass@3", "genselect@3", "pass@1[3]"} <= set(lines)
 
 
 def test_both_turns_of_a_conversation_are_asked_and_rated(tmp_path: Path) -> None:
