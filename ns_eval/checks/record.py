@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
@@ -51,7 +50,7 @@ async def recorded(
     try:
         yield
     finally:
-        facts["client"] = {name or "base": asdict(client.counters) for name, client in clients.items()}
+        facts["client"] = {name or "base": msgspec.to_builtins(client.counters) for name, client in clients.items()}
         _write(log, facts)
 
 
