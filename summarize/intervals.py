@@ -62,17 +62,22 @@ class _Sums:
         return bool(np.isin(self.values, (0.0, 1.0)).all())
 
     @property
+    def squares(self) -> float:
+        """sum e_g^2. Not by `@`: of many values that wakes the threads of a BLAS, which costs more than the sum."""
+        return float(np.square(self.deviations).sum())
+
+    @property
     def standard_error(self) -> float | None:
         """sqrt(G/(G-1) * sum e_g^2)/N; of single questions that is sd/sqrt(N). None for one cluster: not estimable."""
         if self.clusters < 2:
             return None
-        spread = float(self.deviations @ self.deviations) * self.clusters / (self.clusters - 1)
+        spread = self.squares * self.clusters / (self.clusters - 1)
         return math.sqrt(spread) / len(self.values)
 
     @property
     def effective_n(self) -> float:
         """The number of independent 0/1 questions that would vary like these: m(1-m) N^2 / sum e_g^2."""
-        spread = float(self.deviations @ self.deviations)
+        spread = self.squares
         if spread <= 1e-18:
             return float(self.clusters)
         return max(self.mean * (1 - self.mean), 0.0) * len(self.values) ** 2 / spread

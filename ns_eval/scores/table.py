@@ -219,7 +219,8 @@ def read(path: Path) -> Scores:
     try:
         # Not `read_table`: it imports pyarrow.dataset, and that pandas.
         with pq.ParquetFile(path) as file:
-            found = file.read()
+            # By one thread: dealing a small table out to several costs as much as reading it.
+            found = file.read(use_threads=False)
         meta = msgspec.json.decode((found.schema.metadata or {})[b"ns_eval"], type=Meta)
     except (pa.ArrowInvalid, OSError, KeyError, msgspec.DecodeError) as error:
         raise DataError(f"{path}: not a scores table ({error})", hint=f"it is derived: rm {path}") from error

@@ -11,7 +11,7 @@ from ns_eval.errors import DataError, UsageError, suggest
 from summarize.questions import Floats
 from summarize.rankings import tiers as tiering
 from summarize.rankings.evaluations import Dataset, Evaluation
-from summarize.rankings.points import Chances, Points, chances, points, union
+from summarize.rankings.points import Chances, Met, Points, chances, distinct, points, union
 from summarize.rankings.reasonscore import Counts
 from summarize.rankings.tiers import TierConfig
 from summarize.results import load_scores
@@ -42,6 +42,11 @@ class Stack:
     def ended(self) -> Floats:
         """Samples that count: graded or cut."""
         return self.graded + self.truncated
+
+    def ended_in(self, row: int) -> Floats:
+        """Those of one evaluation, shape (questions,)."""
+        own: Floats = self.graded[row] + self.truncated[row]
+        return own
 
     def counts(self) -> Counts:
         """The sums of each evaluation, shape (evaluations,)."""
@@ -132,8 +137,9 @@ def _refuse_unknown(name: str, asked: Sequence[str], known: Sequence[str]) -> No
 
 def _parts(task: str, dataset: Dataset, score: str | None, levels: Chances) -> dict[int, Points]:
     """The points of the evaluations that were asked this task, by their row."""
+    met: Met = {}
     return {
-        row: points(task, load_scores(own.folder), score, levels)
+        row: points(task, load_scores(own.folder), score, levels, met)
         for row, item in enumerate(dataset.evaluations)
         for own in item.benchmarks
         if own.name == task
@@ -147,14 +153,14 @@ def _other_questions(task: str, parts: Mapping[int, Points]) -> str | None:
     be asked. Anything else are other questions.
     """
     every = union(list(parts.values()))
-    whole = [set(keys) for keys in dict.fromkeys(part.keys for part in parts.values())]
+    whole = [set(questions.keys) for questions in distinct(parts.values())]
     if any(len(own) == len(every) for own in whole):
         return None
     expected = [part.expected for part in parts.values()]
     most = max((number for number in expected if number is not None), default=0)
     if None not in expected and len(every) <= most:
         return None
-    sizes = ", ".join(str(len(part.keys)) for part in parts.values())
+    sizes = ", ".join(str(len(part.questions.keys)) for part in parts.values())
     shared = set.intersection(*whole)
     return f"{task}: its questions differ between evaluations ({sizes} questions, {len(shared)} in common, by content)"
 
@@ -164,21 +170,25 @@ def _cells(task: str, parts: Mapping[int, Points], config: TierConfig | None, ro
     every = union(list(parts.values()))
     # Questions that nobody has answered yet may be of any tier: each tier lacks them.
     beyond = max(0, *((part.expected or 0) - len(every) for part in parts.values()))
+    arrays = _laid(every, parts, rows)
+    columns: dict[str, list[int]] = {}
+    for at, key in enumerate(every):
+        if key in tier_of:
+            columns.setdefault(tier_of[key], []).append(at)
     found = {}
-    for tier in dict.fromkeys(tier_of[key] for key in every if key in tier_of):
-        keys = tuple(key for key in every if tier_of.get(key) == tier)
-        expected = tuple(len(keys) + beyond if row in parts else 0 for row in range(rows))
-        found[tier, task] = _stack(keys, parts, expected)
+    for tier, own in columns.items():
+        expected = tuple(len(own) + beyond if row in parts else 0 for row in range(rows))
+        chosen = {name: values[:, own] for name, values in arrays.items()}
+        found[tier, task] = Stack(tuple(every[at] for at in own), **chosen, expected=expected)
     return found
 
 
-def _stack(keys: tuple[tuple[str, int], ...], parts: Mapping[int, Points], expected: tuple[int, ...]) -> Stack:
-    place = {key: at for at, key in enumerate(keys)}
-    arrays = {name: np.zeros((len(expected), len(keys))) for name in (*_FIELDS, "chance")}
-    # Most evaluations hold the same questions in the same order.
-    targets = {own: np.array([place.get(key, -1) for key in own]) for own in {part.keys for part in parts.values()}}
+def _laid(every: Sequence[tuple[str, int]], parts: Mapping[int, Points], rows: int) -> dict[str, Floats]:
+    """The arrays of all points, each of shape (evaluations, questions)."""
+    place = {key: at for at, key in enumerate(every)}
+    arrays = {name: np.zeros((rows, len(every))) for name in (*_FIELDS, "chance")}
+    targets = {own: np.array([place[key] for key in own.keys]) for own in distinct(parts.values())}
     for row, part in parts.items():
-        target = targets[part.keys]
         for name, values in arrays.items():
-            values[row, target[target >= 0]] = getattr(part, name)[target >= 0]
-    return Stack(keys, **arrays, expected=expected)
+            values[row, targets[part.questions]] = getattr(part, name)
+    return arrays

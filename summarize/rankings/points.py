@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,18 +20,32 @@ _LETTER = re.compile(r"[A-J]")
 _WORDS = {"yes", "no", "maybe", "true", "false"}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Questions:
+    """Parallel over the questions of a table; `keys` tells one by its content and how-manieth occurrence.
+
+    Evaluations of the same questions share one object, which is therefore told by its identity: no text is compared twice.
+    """
+
+    keys: tuple[tuple[str, int], ...]
+    tiers: tuple[str | None, ...]
+    subsets: tuple[str | None, ...]
+
+
+# The questions met so far, by their contents.
+Met: TypeAlias = dict[tuple[tuple[str | None, ...], ...], Questions]
+
+
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Parallel arrays over questions. `keys` tells a question by its content and how-manieth occurrence.
+    """Parallel arrays over questions.
 
     `graded` samples were judged and not cut, `right` sums their scores, `truncated` were cut (whatever was read from them),
     `invalid` are those of the graded without an answer. `chance` is that of guessing right. `tokens` sums over the `counted`
     samples that are graded or cut and whose length is known, `seconds` over the `timed` ones.
     """
 
-    keys: tuple[tuple[str, int], ...]
-    tiers: tuple[str | None, ...]
-    subsets: tuple[str | None, ...]
+    questions: Questions
     graded: Floats
     right: Floats
     truncated: Floats
@@ -58,8 +73,8 @@ def chances(tasks: Iterable[str], given: Mapping[str, float]) -> Chances:
     return Chances(given, {task: benchmarks.find(task).chance or 0.0 for task in tasks if task in known})
 
 
-def points(task: str, scores: Scores, score: str | None, chance: Chances) -> Points:
-    """The points of a scores table.
+def points(task: str, scores: Scores, score: str | None, chance: Chances, met: Met) -> Points:
+    """The points of a scores table; `met` learns its questions.
 
     Raises:
         UsageError: it has no such score.
@@ -80,9 +95,7 @@ def points(task: str, scores: Scores, score: str | None, chance: Chances) -> Poi
         return sums
 
     return Points(
-        keys=tuple(keys(found)),
-        tiers=_tiers(scores, found, order),
-        subsets=found.subsets,
+        questions=_questions(scores, found, order, met),
         graded=counted(known * 1.0),
         right=counted(np.where(known, value, 0.0)),
         truncated=counted((cut & ~failed) * 1.0),
@@ -95,6 +108,13 @@ def points(task: str, scores: Scores, score: str | None, chance: Chances) -> Poi
         expected=scores.meta.questions_expected,
         guessed=guessed,
     )
+
+
+def _questions(scores: Scores, found: Samples, order: _Order, met: Met) -> Questions:
+    contents = found.hashes, _tiers(scores, found, order), found.subsets
+    if contents not in met:
+        met[contents] = Questions(tuple(keys(found)), *contents[1:])
+    return met[contents]
 
 
 def keys(found: Samples) -> list[tuple[str, int]]:
@@ -184,7 +204,11 @@ def _guess(scores: Scores) -> float:
     return 0.0
 
 
-def union(parts: Sequence[Points]) -> list[tuple[str, int]]:
+def distinct(parts: Iterable[Points]) -> list[Questions]:
+    """The different lists of questions of several evaluations, in order of appearance; most have the same."""
+    return list(dict.fromkeys(part.questions for part in parts))
+
+
+def union(parts: Iterable[Points]) -> list[tuple[str, int]]:
     """All questions of several evaluations, in order of appearance."""
-    distinct = dict.fromkeys(part.keys for part in parts)
-    return list(dict.fromkeys(key for keys_of in distinct for key in keys_of))
+    return list(dict.fromkeys(key for questions in distinct(parts) for key in questions.keys))

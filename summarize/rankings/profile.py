@@ -124,7 +124,7 @@ def main(config: ProfileConfig) -> int:
 def profile(name: str, folder: Path, config: ProfileConfig) -> Profile:
     """Of one benchmark."""
     scores = load_scores(folder)
-    own = points(name, scores, config.score, chances([name], {}))
+    own = points(name, scores, config.score, chances([name], {}), {})
     found = samples(scores)
     value = found.values[config.score or next(iter(found.values))]
     cut = found.status == "truncated"
@@ -132,7 +132,7 @@ def profile(name: str, folder: Path, config: ProfileConfig) -> Profile:
     kept = found.where(ended)
     right = np.where(cut[ended], 0.0, np.where(np.isnan(value), 0.0, value)[ended])
     tiers = of_task(name, [own], read(config.tier_by, {}))
-    tier_of = np.array([tiers[key] for key in own.keys])
+    tier_of = np.array([tiers[key] for key in own.questions.keys])
     parts = [_line("all", kept, right, np.ones(len(right), np.bool_), config.level)]
     names = order(list(dict.fromkeys(tier_of.tolist())), read(config.tier_by, {}))
     if len(names) > 1:

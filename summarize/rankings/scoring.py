@@ -97,7 +97,8 @@ def rank(found: Grid, how: How) -> tuple[Ranked, ...]:
     values = {place: _adjusted(stack.counts(), how) for place, stack in found.cells.items()}
     by_tier, overall = _scores(found, values, how)
     drawn = _drawn(found, how) if how.draws else None
-    tasks = [{tier: _tasks(found, tier, row, values) for tier in found.tiers} for row in range(len(found.evaluations))]
+    made = {place: _task_scores(stack, values[place]) for place, stack in found.cells.items()}
+    tasks = [{tier: _tasks(made, tier, row) for tier in found.tiers} for row in range(len(found.evaluations))]
     tiers = {}
     for at, tier in enumerate(found.tiers):
         column = [_scored(by_tier[row, at], own, _stacks(found, tier, row), how) for row, own in enumerate(tasks)]
@@ -110,12 +111,8 @@ def rank(found: Grid, how: How) -> tuple[Ranked, ...]:
     )
 
 
-def _tasks(found: Grid, tier: str, row: int, values: Mapping[tuple[str, str], Floats]) -> dict[str, TaskScore]:
-    return {
-        task: _task(stack, row, values[own, task][row])
-        for (own, task), stack in found.cells.items()
-        if own == tier and stack.ended[row].any()
-    }
+def _tasks(made: Mapping[tuple[str, str], Sequence[TaskScore | None]], tier: str, row: int) -> dict[str, TaskScore]:
+    return {task: one for (own, task), column in made.items() if own == tier and (one := column[row]) is not None}
 
 
 def _without_tiers(found: Grid) -> Grid:
@@ -151,36 +148,48 @@ def _scores(found: Grid, values: Mapping[tuple[str, str], Floats], how: How) -> 
     return by_tier, geometric_mean(by_tier)
 
 
-def _task(stack: Stack, row: int, adjusted: float) -> TaskScore:
-    graded, right, cut = (float(own[row].sum()) for own in (stack.graded, stack.right, stack.truncated))
-    guesses = float((stack.graded[row] * stack.chance[row]).sum())
-    center, margin = center_margin(Counts(*map(np.asarray, (graded, right, guesses, cut))))
-    points = int((stack.ended[row] > 0).sum())
-    chance = guesses / graded if graded else 0.0
-    return TaskScore(
-        center=float(center),
-        margin=float(margin),
-        truncated_ratio=cut / (graded + cut),
-        completion_tokens_mean=plain(float(ratio(stack.tokens[row].sum(), stack.counted[row].sum()))),
-        adjusted_score=float(adjusted),
-        point_count=points,
-        expected_points=stack.expected[row],
-        is_incomplete=points < stack.expected[row],
-        invalid_ratio=float(stack.invalid[row].sum()) / (graded + cut),
-        total=int(graded),
-        correct=right,
-        truncated=int(cut),
-        chance=chance,
-        accuracy=right / (graded + cut),
-        skill=skill_interval(right, graded, chance) if graded else None,
-        seconds_mean=plain(float(ratio(stack.seconds[row].sum(), stack.timed[row].sum()))),
-    )
+def _task_scores(stack: Stack, adjusted: Floats) -> list[TaskScore | None]:
+    """One an evaluation; None where it has no sample of the task."""
+    counts = stack.counts()
+    center, margin = center_margin(counts)
+    points = (stack.ended > 0).sum(axis=1).tolist()
+    invalid = stack.invalid.sum(axis=1).tolist()
+    tokens = ratio(stack.tokens.sum(axis=1), stack.counted.sum(axis=1)).tolist()
+    seconds = ratio(stack.seconds.sum(axis=1), stack.timed.sum(axis=1)).tolist()
+    found: list[TaskScore | None] = []
+    sums = (own.tolist() for own in (counts.graded, counts.right, counts.guesses, counts.truncated))
+    for row, (graded, right, guesses, cut) in enumerate(zip(*sums, strict=True)):
+        if not points[row]:
+            found.append(None)
+            continue
+        chance = guesses / graded if graded else 0.0
+        found.append(
+            TaskScore(
+                center=float(center[row]),
+                margin=float(margin[row]),
+                truncated_ratio=cut / (graded + cut),
+                completion_tokens_mean=plain(tokens[row]),
+                adjusted_score=float(adjusted[row]),
+                point_count=points[row],
+                expected_points=stack.expected[row],
+                is_incomplete=points[row] < stack.expected[row],
+                invalid_ratio=invalid[row] / (graded + cut),
+                total=int(graded),
+                correct=right,
+                truncated=int(cut),
+                chance=chance,
+                accuracy=right / (graded + cut),
+                skill=skill_interval(right, graded, chance) if graded else None,
+                seconds_mean=plain(seconds[row]),
+            )
+        )
+    return found
 
 
 def _stacks(found: Grid, tier: str | None, row: int) -> dict[tuple[str, str], tuple[Floats, Floats]]:
     """(right, ended) of each question of the tasks that an evaluation should have; empty arrays where it has none."""
     return {
-        place: (stack.right[row][stack.ended[row] > 0], stack.ended[row][stack.ended[row] > 0])
+        place: (stack.right[row][(ended := stack.ended_in(row)) > 0], ended[ended > 0])
         for place, stack in found.cells.items()
         if tier in (None, place[0])
     }

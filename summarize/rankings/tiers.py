@@ -11,7 +11,7 @@ import numpy as np
 from ns_eval.config import build, load_yaml
 from ns_eval.errors import DataError, UsageError
 from ns_eval.resources import conf_file
-from summarize.rankings.points import Points
+from summarize.rankings.points import Points, distinct
 
 EVERY = "all"
 _ORDER = ("easy", "medium", "hard")
@@ -53,9 +53,8 @@ def of_task(task: str, parts: Sequence[Points], config: TierConfig | None) -> di
     if config is None:
         return _by_difficulty(parts)
     found: dict[tuple[str, int], str] = {}
-    # Most evaluations hold the same questions: looked at once.
-    for keys, tiers, subsets in dict.fromkeys((part.keys, part.tiers, part.subsets) for part in parts):
-        for key, tier, subset in zip(keys, tiers, subsets, strict=True):
+    for questions in distinct(parts):
+        for key, tier, subset in zip(questions.keys, questions.tiers, questions.subsets, strict=True):
             own = _named(task, subset, config) if config.benchmarks else _of_row(tier, subset, config.tiers)
             if found.setdefault(key, own) != own:
                 raise DataError(f"{task}: one question is `{found[key]}` in one evaluation and `{own}` in another")
@@ -93,6 +92,6 @@ def _by_difficulty(parts: Sequence[Points]) -> dict[tuple[str, int], str]:
     for part in parts:
         total = part.graded + part.truncated
         for at in np.flatnonzero(total):
-            right.setdefault(part.keys[at], []).append(float(part.right[at] / total[at]))
+            right.setdefault(part.questions.keys[at], []).append(float(part.right[at] / total[at]))
     easiest = sorted(right, key=lambda key: (-float(np.mean(right[key])), key))
     return {key: _ORDER[3 * place // len(easiest)] for place, key in enumerate(easiest)}
