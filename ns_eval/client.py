@@ -108,7 +108,7 @@ class Client:
             async with self._session.request(
                 method, url, data=content, timeout=timeout, allow_redirects=False, proxy=self._proxy
             ) as response:
-                return response.status, await response.read()
+                return response.status, await self._read(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ConnectionError(str(error) or f"silent for {timeout_s:g} s") from error
 
@@ -180,9 +180,16 @@ class Client:
         timeout = aiohttp.ClientTimeout(total=_CONNECT_S)
         try:
             async with self._session.post(url, data=content, timeout=timeout, proxy=self._proxy) as response:
-                return response.status, await response.read()
+                return response.status, await self._read(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ConnectionError(str(error)) from error
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body. A refusal that repeats the key would carry it into logs and outputs; an answer is left as it is."""
+        raw = await response.read()
+        key = self.endpoint.api_key.encode()
+        # A shorter one protects nothing (`EMPTY`), and may be a word of the message.
+        return raw if response.status == 200 or len(key) < _KEY_LENGTH else raw.replace(key, b"(the key)")
 
     async def _pause(self, fault: Fault, attempt: int) -> None:
         self.counters.retries[fault.kind] += 1
@@ -227,7 +234,7 @@ class Client:
             async with self._session.post(
                 url, data=content, timeout=timeout, allow_redirects=False, proxy=self._proxy
             ) as response:
-                raw = await response.read()
+                raw = await self._read(response)
                 self.pace.seen(response.headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return self._transport_fault(error, timeout_s)
@@ -272,6 +279,7 @@ class Client:
 # Before the first answer these mean the address, the key or the model; later one of them is a single sample's bad luck
 # (a gateway's page, a 403 by content moderation).
 _EARLY = (200, 301, 302, 303, 307, 308, 403, 404, 405)
+_KEY_LENGTH = 8
 # Faults behind which an answer may have been written, and billed, all the same.
 _PERHAPS_BILLED = ("timeout", "cut", "reset", "bad_json", "aborted")
 _PATHS = {True: "/chat/completions", False: "/completions"}

@@ -85,6 +85,23 @@ def test_no_file_and_no_output_of_a_run_holds_the_key_of_its_api(
     assert "sk-canary" not in told.stdout + told.stderr
 
 
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_refusal_that_repeats_the_key_does_not_bring_it_into_a_log(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINE", "sk-canary-0123456789")
+
+    async def run() -> str:
+        async with peer(reply(status, {"error": {"message": "Incorrect key: sk-canary-0123456789."}})) as api:
+            config = server("openai", base_url=api.base_url, api_key_env="MINE")
+            async with Client(remote_endpoint(config, "m"), backoff=QUICK) as client:
+                try:
+                    return str((await client.complete(CHAT, timeout_s=5)).error)
+                except ServerError as error:
+                    return f"{error} {error.hint}"
+
+    said = asyncio.run(run())
+    assert "Incorrect key: (the key)." in said and "canary" not in said
+
+
 def test_no_host_but_its_own_gets_a_providers_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENROUTER_API_KEY", "sk-1")
     found = headers_of(remote_endpoint(server("openrouter", base_url="http://127.0.0.1:9/v1"), "m"))
