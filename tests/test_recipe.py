@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
+import random
+import re
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,13 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks import recipe as benchmark
+from benchmarks.recipe import CRITERIA, RIDDLE, opened, play
 from ns_eval.config import load_yaml
 from ns_eval.recipe import RecipeConfig, recipe
 from ns_eval.resources import conf_names
-from tests.commands import ns, start
+from tests.commands import ns
 from tests.peers.simulated import Simulated, simulated
 
 PROMPTS = 12
+FAULTY = next(model for model in benchmark.SIMULATED if model.name == "faulty")
 RATING = json.dumps(
     {"comments": "sound", "correctness": 4, "methodology": 5, "specificity": 3, "clarity": 5, "hallucination_safety": 4}
 )
@@ -103,48 +105,27 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_the_whole_recipe_killed_and_resumed_answers_and_judges_everything_once(tmp_path: Path) -> None:
-    slow = ("--fixed-latency-ms", "60", "--median-tokens", "900")
-    with contextlib.ExitStack() as opened:
-        engines = {
-            "able": opened.enter_context(simulated(*slow)),
-            "faulty": opened.enter_context(simulated(*slow, "--faults", "0.2")),
-            "short": opened.enter_context(simulated(*slow, "--median-tokens", "2900")),
-        }
-        judge = opened.enter_context(simulated("--fixed-latency-ms", "20", "--text", RATING))
-        argv = words(tmp_path, judge, conf(tmp_path, engines), *engines)
-        process = start(*argv, cwd=tmp_path, env=data(tmp_path))
-        deadline = time.monotonic() + 120
-        while not list((tmp_path / "out").glob("*/eval-results/*/*-async")):
-            assert time.monotonic() < deadline
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        deadline = time.monotonic() + 90
-        told = None
-        while told is None:  # the keepers end what the killed recipe had started
-            again = start(*argv, cwd=tmp_path, env=data(tmp_path))
-            out, err = again.communicate(timeout=200)
-            told = (out, err) if again.returncode == 0 else None
-            assert told or time.monotonic() < deadline, err
-    for name in engines:
-        answers = rows(tmp_path / "out" / name / "eval-results" / "science-prompts" / "output.jsonl")
-        judged = rows(tmp_path / "out" / name / "eval-results-judged" / "science-prompts" / "output.jsonl")
-        assert len({row["id"] for row in answers}) == len(answers) == PROMPTS
-        assert [row["id"] for row in judged] == [row["id"] for row in answers]
-    merged = pq.read_table(tmp_path / "out" / "reports" / "merged_results.parquet").to_pylist()
-    assert len(merged) == 3 * PROMPTS
-    assert {row["overall_score"] for row in merged if row["output"]} == {4.2}
-    assert {row["model_id"] for row in merged} == {"able", "faulty", "short"}
+def test_the_whole_recipe_stopped_by_its_budget_killed_and_resumed_has_everything_once(tmp_path: Path) -> None:
+    """A faulty engine, a provider with errors inside a 200, the embedded engine; a judge that is partly unreadable."""
+    with opened(tmp_path, [FAULTY], PROMPTS) as here:
+        found = play(here, random.Random(1), kills=1, budget_usd=0.004)
+    assert found.wrong == []
+    assert (found.answers, found.judgements) == (3 * PROMPTS, 3 * PROMPTS)
+    assert found.kills == 1
+    assert sum(here.hosted.asked.values()) > PROMPTS, "no error inside a 200 was met"
+    assert 3 <= found.unrated < 3 * PROMPTS
+    reports = tmp_path / "out" / "reports"
+    merged = pq.read_table(reports / "merged_results.parquet").to_pylist()
+    assert {row["model_id"] for row in merged} == {"faulty", "hosted", "local"}
+    assert all(row["overall_score"] is None for row in merged if RIDDLE in row["prompt"])
+    assert any(row["overall_score"] for row in merged)
     wanted = {"id", "prompt", "domain", "task_type", "model_id", "output", "tokens_in", "tokens_out", "latency_ms"}
-    wanted |= {"raw_response", "correctness", "methodology", "specificity", "clarity", "hallucination_safety", "comments"}
-    assert wanted | {"overall_score", "is_truncated"} <= set(merged[0])
-    assert pq.read_table(tmp_path / "out" / "reports" / "judgments_able.parquet").num_rows == PROMPTS
-    summary = json.loads((tmp_path / "out" / "reports" / "summary.json").read_text())
-    assert set(summary["benchmarks"]["science-prompts"]["parts"]["domain"]) == set(DOMAINS)
-    assert json.loads((tmp_path / "out" / "reports" / "insights.json").read_text())["findings"]
-    assert (tmp_path / "out" / "reports" / "plots" / "per_model_scores.png").stat().st_size > 1000
+    assert wanted | {"raw_response", *CRITERIA, "comments", "overall_score", "is_truncated"} <= set(merged[0])
+    assert pq.read_table(reports / "judgments_hosted.parquet").num_rows == PROMPTS
+    summary = json.loads((reports / "summary.json").read_text())
+    assert set(summary["benchmarks"]["science-prompts"]["parts"]["domain"]) == set(benchmark.DOMAINS)
+    assert json.loads((reports / "insights.json").read_text())["findings"]
+    assert (reports / "plots" / "per_model_scores.png").stat().st_size > 1000
     assert "<!doctype html>" in (tmp_path / "out" / "report.html").read_text()
 
 
@@ -167,8 +148,13 @@ def test_the_others_go_on_only_where_somebody_says_so(tmp_path: Path) -> None:
         argv = words(tmp_path, engine, searched, "keyed", "free")
         ns(*argv, "--stages=prompts", cwd=tmp_path, env=data(tmp_path))
         ns(*argv, "--stages=answers", cwd=tmp_path, env=data(tmp_path), code=2)
+        argv[-1] += " ++price.output=1000"
         told = ns(*argv, "--stages=answers", "++allow_missing_models=true", cwd=tmp_path, env=data(tmp_path))
+        dollars = engine.stats()["generated_tokens"] / 1000
     assert "left out: keyed needs $NS_NO_SUCH_KEY" in told.stderr
+    shown = re.search(r"1 models: .* · \$(\d+\.\d+)", told.stderr)
+    assert shown, told.stderr
+    assert 0 < float(shown[1]) <= dollars
     assert (tmp_path / "out" / "free" / "eval-results-judged" / "science-prompts" / "output.jsonl").exists()
     assert not (tmp_path / "out" / "keyed").exists()
 
