@@ -84,8 +84,8 @@ def _part(run: Run, part: Part) -> pd.DataFrame:
     lines, score = part.lines, score_of(part.whole)
     own["run"] = run.name
     own["question_id"] = own["question_id"].astype("object")
-    own["problem"] = own["question_id"].map(lines.problems).fillna("").astype(str)
-    own["expected"] = own["question_id"].map(lines.expected).fillna("").astype(str)
+    own["problem"] = own["question_id"].map(lines.problems).astype("object").fillna("").astype(str)
+    own["expected"] = own["question_id"].map(lines.expected).astype("object").fillna("").astype(str)
     for name, values in lines.parts().items():
         own[name] = own["question_id"].map(values)
     answer = own["answer"].astype("object").fillna("")
