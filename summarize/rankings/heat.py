@@ -42,7 +42,11 @@ def save(path: Path, drawn: Figure) -> None:
     if kind not in ("png", "svg"):
         raise UsageError(f"{path}: a picture's name ends in .png or .svg")
     content = io.BytesIO()
-    drawn.savefig(content, format=kind, dpi=110, metadata={"Software": None} if kind == "png" else {"Date": None})
+    if kind == "png":
+        # The areas are plain: a quick compression finds nearly what a thorough one does.
+        drawn.savefig(content, format=kind, dpi=110, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
+    else:
+        drawn.savefig(content, format=kind, metadata={"Date": None})
     with replacing(path, durable=False) as file:
         file.write(content.getvalue())
 
@@ -76,7 +80,8 @@ def draw(path: Path, ranked: Sequence[Ranked], tasks: Sequence[str], *, safe: bo
     drawn.text(
         left / across,
         1 - 0.2 / along,
-        "colour: score of the task; hatched: cut answers; behind the name: score/token",
+        "colour: score of the task; hatched: cut answers; *: questions missing; blank: no answers; "
+        "behind the name: score/token",
         fontsize=9,
     )
     bar = drawn.add_axes(((left + width + 0.75) / across, 0.3 / along, 0.15 / across, min(height, 3.0) / along))
@@ -100,15 +105,16 @@ def _scale(axes: Axes, *, safe: bool) -> None:
 
 
 def _colours(*, safe: bool) -> str:
-    return "cividis" if safe else "RdYlGn"
+    return "viridis" if safe else "RdYlGn"
 
 
 def _bars(
     axes: Axes, rows: Sequence[tuple[str, Ranked]], places: Sequence[float], tasks: Sequence[str], *, safe: bool
 ) -> None:
     from matplotlib import colormaps
-    from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Rectangle
+    from matplotlib.collections import PolyCollection
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path as Outline
 
     colours = colormaps[_colours(safe=safe)]
     bars, fills, cuts = [], [], []
@@ -118,14 +124,29 @@ def _bars(
             own = item.tasks[tier].get(task)
             if own is None:
                 continue
-            width, top = 0.94 * (1 - own.truncated_ratio), place - 0.42
-            bars.append(Rectangle((at + 0.03, top), width, 0.84))
-            fills.append(colours(own.center))
+            start, width = at + 0.03, 0.94 * (1 - own.truncated_ratio)
+            colour = colours(own.center)
+            bars.append(_box(start, start + width, place))
+            fills.append(colour)
             if own.truncated_ratio > 0:
-                cuts.append(Rectangle((at + 0.03 + width, top), 0.94 * own.truncated_ratio, 0.84))
-            if numbers:
-                dark = safe and own.center < 0.5
-                shown = f"{own.center:.2f}".removeprefix("0") + ("*" if own.is_incomplete else "")
-                axes.text(at + 0.08, place, shown, va="center", fontsize=7, color="white" if dark else "black")
-    axes.add_collection(PatchCollection(bars, facecolors=fills, edgecolors="none"))
-    axes.add_collection(PatchCollection(cuts, facecolor="#b5b5b5", edgecolor="#5a5a5a", hatch="xxxx", linewidth=0.0))
+                cuts.append(_box(start + width, at + 0.97, place))
+            if numbers or own.is_incomplete:
+                shown = f"{own.center:.2f}".removeprefix("0") if numbers else ""
+                star = "*" if own.is_incomplete else ""
+                axes.text(at + 0.08, place, shown + star, va="center", fontsize=7, color=_ink(colour))
+    axes.add_collection(PolyCollection(bars, facecolors=fills, edgecolors="none"))
+    if cuts:
+        # One outline for all: a hatch is drawn anew for each.
+        outline = Outline.make_compound_path(*(Outline([*box, box[0]], closed=True) for box in cuts))
+        axes.add_patch(PathPatch(outline, facecolor="#b5b5b5", edgecolor="#5a5a5a", hatch="xxxx", linewidth=0.0))
+
+
+def _box(left: float, right: float, place: float) -> list[tuple[float, float]]:
+    top, bottom = place - 0.42, place + 0.42
+    return [(left, top), (right, top), (right, bottom), (left, bottom)]
+
+
+def _ink(colour: tuple[float, ...]) -> str:
+    """What can be read on a colour, by its luminance."""
+    red, green, blue = colour[:3]
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.45 else "black"

@@ -94,7 +94,7 @@ class ScoresConfig:
     strict: bool = False
     """Refuse a task whose questions differ between evaluations, instead of leaving it out."""
     safe_colors: bool = False
-    """A picture for colour-blind readers: blue to yellow instead of red to green."""
+    """A picture for colour-blind readers: dark violet to bright yellow instead of red to green."""
     pareto: bool = False
     """Add tables of accuracy against tokens, latency, price and parameters, those marked that nobody beats in both."""
     plot: str | None = None
