@@ -171,3 +171,11 @@ def test_the_shipped_yaml_builds_it_and_a_wrong_sandbox_key_is_named() -> None:
     assert build_judge(load_yaml(conf_file("judge", "code"))).name == "code"
     with pytest.raises(UsageError, match="memory_mb"):
         CodeJudge(sandbox={"memory_md": 1})
+
+
+def test_the_tests_of_one_answer_share_the_time_of_its_sample() -> None:
+    busy = "import time\nwhile time.process_time() < 0.5:\n    pass\nprint(2 * int(input()))"
+    many: dict[str, Json] = {"tests": {"inputs": ["1\n"] * 5, "outputs": ["2\n"] * 5}}
+    whole, cut = (graded([(many, f"```python\n{busy}\n```")], sample_timeout_s=limit)[0] for limit in (60.0, 0.8))
+    assert whole.correct is True
+    assert cut.correct is False and cut.scores["timeout"] == 1
