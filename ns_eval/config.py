@@ -359,6 +359,8 @@ def _converted(schema: type[T], values: Mapping[str, Any]) -> T | None:
 
     if any(item.default == REQUIRED and item.name not in values for item in dataclasses.fields(cast(Any, schema))):
         return None
+    if "${" in repr(values):  # omegaconf's to read
+        return None
     try:
         found = msgspec.convert(values, schema)
     except (msgspec.ValidationError, TypeError):
@@ -390,8 +392,27 @@ def refuse_unknown(schema: type, values: Mapping[str, Any], where: str, prefix: 
     for key, value in values.items():
         if key not in known:
             raise UsageError(f"{where}: unknown key `{prefix}{key}`, {suggest(str(key), known)}")
-        if dataclasses.is_dataclass(known[key]) and isinstance(value, Mapping):
-            refuse_unknown(known[key], value, where, f"{prefix}{key}.")
+        _refuse_inside(known[key], value, where, f"{prefix}{key}.")
+
+
+def _refuse_inside(kind: Any, value: Any, where: str, prefix: str) -> None:
+    """The same for the dataclasses that a field holds: as it is, or in a list, a dict, a choice of types."""
+    import typing
+
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if isinstance(value, Mapping):
+            refuse_unknown(kind, value, where, prefix)
+        return
+    parts, origin = typing.get_args(kind), typing.get_origin(kind)
+    if isinstance(value, Mapping) and origin is dict:
+        for name, item in value.items():
+            _refuse_inside(parts[1], item, where, f"{prefix}{name}.")
+    elif isinstance(value, list) and origin is list:
+        for at, item in enumerate(value):
+            _refuse_inside(parts[0], item, where, f"{prefix}{at}.")
+    elif origin is not dict and origin is not list:
+        for part in parts:
+            _refuse_inside(part, value, where, prefix)
 
 
 @functools.cache

@@ -155,8 +155,10 @@ def test_mpi_starts_all_ranks_of_tensorrt_llm(two_nodes: Path, tmp_path: Path) -
     script(tmp_path / "bin" / "trtllm-llmapi-launch", 'exec "$@"')
     server = configured("trtllm", nodes=2, gpus=2)
     running = served(server, tmp_path, nothing, path="org/m")
-    assert running.argv[:6] == (
+    assert running.argv[:8] == (
         "srun",
+        "--overlap",
+        "--mem=0",
         "--mpi=pmix",
         "--nodes=2",
         "--ntasks=4",

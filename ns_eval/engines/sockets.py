@@ -21,6 +21,8 @@ def free_port(host: str) -> int:
     """A port that nobody listens on now, and that no outgoing connection is given before the server has it."""
     for port in secrets.SystemRandom().sample(range(_LOWEST_PORT, _first_given_port()), 100):
         with contextlib.suppress(OSError), socket.socket() as probing:
+            # A process that another thread forks just now keeps this socket for a moment: no reason to call the port taken.
+            probing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probing.bind((_reachable(host), port))
             return port
     raise ServerError(
