@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -111,6 +112,17 @@ def test_the_tables_say_how_many_were_extended_and_how_far_the_score_moved(again
     assert next(iter(metrics.values()))["pass@1[2]"]["extended"]["samples"] == truncated
 
 
+def answered(results: Path) -> int:
+    """Longer answers on disk, in a file in progress, where graded ones stand twice and the last line may be torn, or a finished
+    one."""
+    written = (line for path in results.glob("*-async") for line in path.read_bytes().split(b"\n")[:-1])
+    found = {(row["id"], row["seed"]) for row in map(json.loads, written)}
+    for seed in range(SEEDS):
+        path = results / f"output-rs{seed}.jsonl"
+        found |= {(row["id"], seed) for row in lines(path) if "generation_meta" in row} if path.exists() else set()
+    return len(found)
+
+
 @pytest.mark.parametrize("moment", ["first", "last"])
 def test_a_killed_retry_goes_on_and_asks_nothing_twice(again: Path, moment: str) -> None:
     """After the last answer nothing is left to ask, but answers wait for their verdicts."""
@@ -124,15 +136,16 @@ def test_a_killed_retry_goes_on_and_asks_nothing_twice(again: Path, moment: str)
         process = start(*words, cwd=again)
         deadline = time.monotonic() + 60
         wanted = 1 if moment == "first" else truncated
-        while sum(len(path.read_bytes().splitlines()) for path in results.glob("*-async")) < wanted:
+        while answered(results) < wanted:
             assert time.monotonic() < deadline
-            assert process.poll() is None
             time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # on a slow machine it may be over
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        kept = answered(results)
         ns(*words, cwd=again)
         # What was in flight is asked again, what was written is not; each start asks whether the server is there.
-        assert engine.stats()["answered"] <= truncated + (truncated - wanted) + 2
+        assert engine.stats()["answered"] <= truncated + (truncated - kept) + 2
     done = [row for seed in range(SEEDS) for row in lines(results / f"output-rs{seed}.jsonl") if "generation_meta" in row]
     assert len(done) == truncated
     assert sum(len(kept_lines(results, seed)) for seed in range(SEEDS)) == truncated
