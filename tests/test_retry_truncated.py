@@ -113,8 +113,7 @@ def test_the_tables_say_how_many_were_extended_and_how_far_the_score_moved(again
 
 
 def answered(results: Path) -> int:
-    """Longer answers on disk, in a file in progress, where graded ones stand twice and the last line may be torn, or a finished
-    one."""
+    """Longer answers on disk, finished or in progress: there graded ones stand twice, and the last line may be torn."""
     written = (line for path in results.glob("*-async") for line in path.read_bytes().split(b"\n")[:-1])
     found = {(row["id"], row["seed"]) for row in map(json.loads, written)}
     for seed in range(SEEDS):
