@@ -58,12 +58,7 @@ def evaluate(config: EvalConfig) -> int:
         if found.selection.categories:
             planning.save(found.output_dir, found.runs, found.selection)
             _say(planning.text(config, found.runs, found.selection))
-        for run in found.runs:
-            seeds = f"{len(run.seeds)} seed{'' if len(run.seeds) == 1 else 's'}"
-            name = f"{config.model}+{run.adapter}" if run.adapter else config.model
-            _say(f"{run.name}: {run.rows} questions × {seeds}, {name} on {config.server_type}")
-        for line in plan.code_lines(found.runs):
-            _say(f"code: {line}")
+        _announce(config, found)
         jobs = _jobs(config, found, suffix)
         if judged is not None:
             jobs = _with_judging(judged, found, jobs, suffix)
@@ -84,6 +79,16 @@ def evaluate(config: EvalConfig) -> int:
     if config.adapter:
         locate("summarize.text_runs:show_adapters")(found.output_dir)
     return code
+
+
+def _announce(config: EvalConfig, found: Plan) -> None:
+    """What is asked of whom, and whose words a model with code hears."""
+    for run in found.runs:
+        seeds = f"{len(run.seeds)} seed{'' if len(run.seeds) == 1 else 's'}"
+        name = f"{config.model}+{run.adapter}" if run.adapter else config.model
+        _say(f"{run.name}: {run.rows} questions × {seeds}, {name} on {config.server_type}")
+    for line in plan.code_lines(found.runs):
+        _say(f"code: {line}")
 
 
 @contextlib.contextmanager
