@@ -25,7 +25,7 @@ from ns_eval.grading import Grader
 from ns_eval.loop import Places, Shelf, Work, generate, places_for
 from ns_eval.prompts import load, request
 from ns_eval.records import Generation, Question, Sample, Sampling
-from ns_eval.rundir import SeedFile
+from ns_eval.seed_file import SeedFile
 
 SIMSERVER = Path(__file__).parent.parent / "tests" / "peers" / "simserver.py"
 

@@ -12,8 +12,9 @@ from dataset_prepare.fetch import Fetched, fetched, local, only_file
 from dataset_prepare.sources import PrepareSource, source, upstream_name
 from dataset_prepare.split_files import Prepared, upstream_form, write_split
 from ns_eval import benchmarks, questions
-from ns_eval.config import BenchmarkConfig, positional
+from ns_eval.config import BenchmarkConfig
 from ns_eval.errors import DataError, NsError, UsageError
+from ns_eval.schema import positional
 
 
 @dataclass

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ns_eval.config import BenchmarkConfig, build
+from ns_eval.config import BenchmarkConfig
 from ns_eval.errors import UsageError, suggest
+from ns_eval.schema import build
 
 KINDS = ("hub", "files", "local", "shipped")
 EVIDENCE = ("read", "listed", "unverified")

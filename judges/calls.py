@@ -13,7 +13,7 @@ from ns_eval.client import Client
 from ns_eval.judge_plan import Judging, JudgingShare
 from ns_eval.loop import Answer, Shelf
 from ns_eval.records import Generation, Json, Question, Request, loads, sample_from_row
-from ns_eval.rundir import Line, SeedFile
+from ns_eval.seed_file import Line, SeedFile
 
 FOLDER = "judge-calls"
 

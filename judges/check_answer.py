@@ -10,9 +10,9 @@ from typing import Any
 
 from judges.maths.options import SymbolicOptions
 from judges.symbolic import SymbolicJudge, compare_answers, find_answer
-from ns_eval.config import positional
 from ns_eval.errors import DataError, UsageError
 from ns_eval.records import dumps, loads
+from ns_eval.schema import positional
 
 _WORDS = {True: "equal", False: "different", None: "unparsed"}
 

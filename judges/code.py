@@ -15,11 +15,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from judges.programs import Case, cases_of, program_in, same_output
-from ns_eval.config import build
 from ns_eval.errors import DataError
 from ns_eval.records import Generation, Question, Verdict
 from ns_eval.sandbox import Execution, Sandbox, SandboxConfig, SandboxError, open_sandbox
 from ns_eval.sandbox.remote import RemoteSandbox
+from ns_eval.schema import build
 
 OUTCOMES = ("compile_error", "runtime_error", "timeout", "wrong_answer")
 _MARGIN_BYTES = 1 << 16

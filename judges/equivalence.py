@@ -21,10 +21,10 @@ from judges import asking
 from judges.asking import Shown, canonical_answer, predicted_answer
 from judges.replies import yes_no
 from judges.sharing import SeededShare
-from ns_eval.config import build
 from ns_eval.errors import UsageError
 from ns_eval.prompts import Prompt
 from ns_eval.records import Generation, Json, Sample, Verdict
+from ns_eval.schema import build
 
 FORMAT_REMINDER = "End your reply with one line that reads exactly `Judgement: Yes` or `Judgement: No`."
 # NeMo-Skills' sentences for verdicts without a call, so that its own readers understand the column `judgement`.

@@ -20,9 +20,9 @@ from typing import Any
 from judges import asking, replies
 from judges.asking import Shown, canonical_answer, chance
 from judges.replies import after_thinking
-from ns_eval.config import build
 from ns_eval.errors import DataError, UsageError
 from ns_eval.records import Generation, Json, Question, Sample
+from ns_eval.schema import build
 
 
 @dataclass(frozen=True)

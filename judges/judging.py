@@ -31,7 +31,7 @@ from ns_eval.judge_plan import Judging, JudgingShare
 from ns_eval.loop import Answer, Shelf, Work, generate
 from ns_eval.progress import Progress
 from ns_eval.records import Generation, Json, Question, Sample, Verdict, dumps, verdict_columns
-from ns_eval.rundir import SeedFile
+from ns_eval.seed_file import SeedFile
 
 
 class SampleJudge(Protocol):

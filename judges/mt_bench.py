@@ -15,9 +15,9 @@ from judges import asking
 from judges.asking import Shown
 from judges.replies import Scale, after_thinking, rating
 from judges.sharing import RepeatOptions, drawn_over
-from ns_eval.config import build
 from ns_eval.errors import DataError
 from ns_eval.records import Generation, Json, Sample, Verdict
+from ns_eval.schema import build
 
 FORMAT_REMINDER = 'End your reply with the rating in this exact form: "Rating: [[5]]", a number from 1 to 10.'
 PROMPTS = {

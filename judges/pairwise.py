@@ -17,9 +17,9 @@ from judges import asking
 from judges.asking import Shown
 from judges.replies import after_thinking, preference
 from judges.sharing import RepeatOptions, drawn_over
-from ns_eval.config import build
 from ns_eval.errors import DataError
 from ns_eval.records import Generation, Json, Sample, Verdict
+from ns_eval.schema import build
 
 BASELINE = "baseline_generation"
 FORMAT_REMINDER = "End your reply with one of [[A>>B]], [[A>B]], [[A=B]], [[B>A]], [[B>>A]] and nothing after it."

@@ -12,14 +12,14 @@ from typing import Any
 
 from judges.symbolic import GRADER_VERSION
 from ns_eval import manifest
-from ns_eval.config import load_yaml, positional
 from ns_eval.errors import DataError
 from ns_eval.files import write_text
 from ns_eval.grading import Grader
 from ns_eval.loop import status_of
 from ns_eval.records import Generation, Sample, Verdict, read_jsonl, sample_from_row, sample_row, write_jsonl
 from ns_eval.resources import conf_file
-from ns_eval.rundir import output_name
+from ns_eval.schema import load_yaml, positional
+from ns_eval.seed_file import output_name
 
 # Beside the outputs: which grader their verdicts come from.
 GRADER_FILE = "grader.json"

@@ -18,8 +18,8 @@ from judges.asking import Shown
 from judges.replies import Scale, after_thinking, json_object, ratings
 from judges.rubrics import COMMENTS, OVERALL, load_rubric, plain_rubric, rubric_values, schema_of
 from judges.sharing import RepeatOptions, drawn_over
-from ns_eval.config import build
 from ns_eval.records import Generation, Json, Sample, Verdict
+from ns_eval.schema import build
 
 
 class RubricJudge:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ns_eval.config import REQUIRED, build, load_yaml
 from ns_eval.errors import UsageError
 from ns_eval.records import Json
 from ns_eval.resources import conf_file
+from ns_eval.schema import REQUIRED, build, load_yaml
 
 OVERALL = "overall_score"
 COMMENTS = "comments"

@@ -18,7 +18,7 @@ from judges.genselect import Choice, GenSelect, Group
 from judges.outputs import Outputs, Place
 from judges.replies import after_thinking
 from judges.shown import capped
-from ns_eval import rundir
+from ns_eval import rundir, seed_file
 from ns_eval.client import Client
 from ns_eval.files import replacing, write_text
 from ns_eval.judge_plan import Judging, JudgingShare
@@ -87,7 +87,7 @@ class Selecting:
         """The chosen rows in the order of the questions, and judging.json."""
         replies = stored_replies(self._calls)
         tally = Tally(self._selector.name, str(self._source), calls=len(self._wanted))
-        with replacing(self._folder / rundir.output_name(None)) as target:
+        with replacing(self._folder / seed_file.output_name(None)) as target:
             for group in self._groups:
                 choice, reply = self._chosen(group, replies)
                 tally.questions += 1
@@ -97,7 +97,7 @@ class Selecting:
                 tally.requests += 0 if reply is None else int(reply.meta.get("asks", 1))
                 columns = self._selector.columns(group, choice, reply, self._share.backend.model)
                 target.write(dumps({**self._row(choice.sample), **columns, "seed": None}))
-        (self._folder / f"{rundir.output_name(None)}.done").touch()
+        (self._folder / f"{seed_file.output_name(None)}.done").touch()
         tally.said = tally.told()
         rundir.expect_derived(self._source, self._folder)
         write_text(self._folder / "judging.json", msgspec.json.format(msgspec.json.encode(tally), indent=2).decode() + "\n")

@@ -23,9 +23,9 @@ from judges.maths.ladder import decide
 from judges.maths.last_step import MATH_VERIFY, NEMO_SKILLS, LastStep, is_fit, shared
 from judges.maths.options import SymbolicOptions, wrong_choice
 from judges.maths.readings import understand
-from ns_eval.config import build
 from ns_eval.errors import UsageError
 from ns_eval.records import Generation, Question, Verdict
+from ns_eval.schema import build
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,10 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ns_eval.config import BenchmarkConfig, build, load_yaml
+from ns_eval.config import BenchmarkConfig
 from ns_eval.errors import UsageError, suggest
 from ns_eval.resources import conf_file, conf_names
+from ns_eval.schema import build, load_yaml
 
 _MOST_SEEDS = 100_000
 

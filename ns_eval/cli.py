@@ -226,7 +226,7 @@ def _given(name: str, words: list[str]) -> Any:
 
 def _at_mounts(schema: type, words: list[str]) -> list[str]:
     """The words with paths below a cluster's mounts moved to where they lie outside a container, said once."""
-    from ns_eval.config import field_types
+    from ns_eval.schema import field_types
 
     if "cluster" not in field_types(schema):
         return words

@@ -10,26 +10,36 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ns_eval import generate_plan, generation, job_files, judge_plan, launch, manifest, models, plan, rundir, servers
+from ns_eval import (
+    dealing,
+    generate_plan,
+    job_files,
+    judge_plan,
+    launch,
+    manifest,
+    models,
+    plan,
+    plan_text,
+    rundir,
+    servers,
+    stages,
+)
 from ns_eval.catalogue import planning
 from ns_eval.checks.login import quick
 from ns_eval.checks.record import gathered
 from ns_eval.cluster import clusters
 from ns_eval.cluster.clusters import ClusterConfig
-from ns_eval.config import ServerConfig, build
 from ns_eval.errors import JobError, UsageError
-from ns_eval.generation import Backend, Share
-from ns_eval.job_files import Submitted, logs_dir, progress_path
-from ns_eval.jobs import JobSpec, in_turn, run_command
+from ns_eval.job_files import Submitted, logs_dir
+from ns_eval.jobs import run_command
 from ns_eval.judge_plan import Chained, Judging
 from ns_eval.options import AskConfig, EvalConfig, GenerateConfig, PlaceConfig
 from ns_eval.plan import Plan
 from ns_eval.records import Json
 from ns_eval.resources import locate
-from ns_eval.rundir import Expected, SeedFile
-from ns_eval.spending import check_budget, job_budget
-
-_GENERATION = "ns_eval.generation:main"
+from ns_eval.rundir import Expected
+from ns_eval.schema import build
+from ns_eval.spending import check_budget
 
 
 def evaluate(config: EvalConfig) -> int:
@@ -37,37 +47,30 @@ def evaluate(config: EvalConfig) -> int:
     cluster = cluster_of(config)
     found = plan.evaluation(config, num_jobs=_num_jobs(config, cluster))
     judged = judge_plan.chained(config, found)
-    if judged is not None and config.chunk_ids is not None:
-        raise UsageError(
-            "--chunk_ids asks a part of the questions, and a judge needs all", hint="leave --judge out until then"
-        )
     if config.dry_run:
-        print(plan.described(found, config) + (judge_plan.described(judged) if judged else ""))
+        print(plan_text.described(found, config) + (judge_plan.described(judged) if judged else ""))
         return 0
     if config.plan:
         print(planning.text(config, found.runs, found.selection))
         return 0
-    servers.require_key(config.server)
-    _check_budget(config, found)
+    _check_start(config, found)
     for wrong in asyncio.run(quick(config, found.runs)):
         _say(f"{wrong.name}: {wrong.said}; {wrong.todo}")
+    asked = _table_of(config, found, judged)
     with _entered(found, judged.judgings if judged else ()) as suffix:
         _prepare(config, found)
         if judged is not None:
             judge_plan.expect_all(judged, force=config.force)
-        if found.selection.categories:
-            planning.save(found.output_dir, found.runs, found.selection)
-            _say(planning.text(config, found.runs, found.selection))
         _announce(config, found)
-        jobs = _jobs(config, found, suffix)
-        if judged is not None:
-            jobs = _with_judging(judged, found, jobs, suffix)
-        asked = _table_of(config, found, judged)
+        jobs = stages.evaluation(config, found, judged, suffix)
         if config.detach and config.chunk_ids is None and asked["benchmarks"]:
-            jobs += [_table_job(asked, found, f"table{suffix}", jobs)]
+            jobs += [stages.table(asked, _folders(found), f"table{suffix}", jobs)]
         submitted = launch.submit(jobs, cluster, found.output_dir, detach=config.detach)
-    if not _awaited(config, submitted, _folders(found)):
-        return 0
+    return _concluded(config, found, judged, asked) if _awaited(config, submitted, _folders(found)) else 0
+
+
+def _concluded(config: EvalConfig, found: Plan, judged: Chained | None, asked: Mapping[str, Json]) -> int:
+    """What a finished evaluation prints: tables, or what is still to be done for them."""
     if config.chunk_ids is not None:
         _say(f"chunks {config.chunk_ids} are done; with the others: ns summarize_results {config.output_dir}")
         return 0
@@ -83,11 +86,14 @@ def evaluate(config: EvalConfig) -> int:
 
 def _announce(config: EvalConfig, found: Plan) -> None:
     """What is asked of whom, and whose words a model with code hears."""
+    if found.selection.categories:
+        planning.save(found.output_dir, found.runs, found.selection)
+        _say(planning.text(config, found.runs, found.selection))
     for run in found.runs:
         seeds = f"{len(run.seeds)} seed{'' if len(run.seeds) == 1 else 's'}"
         name = f"{config.model}+{run.adapter}" if run.adapter else config.model
         _say(f"{run.name}: {run.rows} questions × {seeds}, {name} on {config.server_type}")
-    for line in plan.code_lines(found.runs):
+    for line in plan_text.code_lines(found.runs):
         _say(f"code: {line}")
 
 
@@ -139,13 +145,12 @@ def generate(config: GenerateConfig) -> int:
     cluster = cluster_of(config)
     found = generate_plan.rows(config, num_jobs=config.num_jobs or (1 if config.num_chunks is None else -1))
     if config.dry_run:
-        print(plan.described(found, config))
+        print(plan_text.described(found, config))
         return 0
-    servers.require_key(config.server)
-    _check_budget(config, found)
+    _check_start(config, found)
     with _entered(found) as suffix:
         _prepare(config, found)
-        jobs = _and_then(config, _jobs(config, found, suffix))
+        jobs = stages.and_then(config, stages.generation(config, found, suffix))
         submitted = launch.submit(jobs, cluster, found.output_dir, detach=config.detach)
     _awaited(config, submitted, _folders(found))
     return 0
@@ -155,7 +160,7 @@ def _judge(config: GenerateConfig) -> int:
     cluster = cluster_of(config)
     servers.require_key(config.server)
     asked = judge_plan.judging(config, generate_plan.seeds_named(config))
-    parts = [dataclasses.replace(asked, chunk=chunk) for chunk in plan.chunks(config)]
+    parts = [dataclasses.replace(asked, chunk=chunk) for chunk in dealing.chunks(config)]
     files = len(rundir.outputs(asked.source, asked.seeds))
     seeds = f"{files} file{'s' * (files > 1)} of {asked.source}"
     if config.dry_run:
@@ -170,49 +175,15 @@ def _judge(config: GenerateConfig) -> int:
     with job_files.locked(asked.folder):
         name = f"judge{launch.suffix(asked.folder, [part.files for part in parts])}"
         names = [name if part.chunk is None else f"{name}-{part.chunk[0]}" for part in parts]
-        judging = [_judge_job(config, job, asked.folder, [part], len(parts)) for job, part in zip(names, parts, strict=True)]
+        jobs = [
+            stages.judging(config, job, asked.folder, [part], len(parts)) for job, part in zip(names, parts, strict=True)
+        ]
         (asked.folder / "judging.json").unlink(missing_ok=True)  # the sentence of what is judged now, or of nothing
-        submitted = launch.submit(_and_then(config, judging), cluster, asked.folder, detach=config.detach)
+        submitted = launch.submit(stages.and_then(config, jobs), cluster, asked.folder, detach=config.detach)
     if _awaited(config, submitted, [asked.folder]):
         others = f"the calls of chunks {config.chunk_ids} are done; the last of the other chunks writes the judged files"
         _say(judge_plan.saving(asked.folder) or others)
     return 0
-
-
-def _and_then(config: GenerateConfig, jobs: list[JobSpec]) -> list[JobSpec]:
-    """The jobs, and the user's own command behind them."""
-    if not config.postprocess_cmd:
-        return jobs
-    words = [word.replace("{output_dir}", str(Path(config.output_dir).absolute())) for word in config.postprocess_cmd]
-    last = JobSpec("postprocess", "ns_eval.jobs:run_command", {"argv": words}, after=tuple(job.name for job in jobs))
-    return [*jobs, last]
-
-
-def _with_judging(judged: Chained, found: Plan, jobs: Sequence[JobSpec], suffix: str) -> list[JobSpec]:
-    """The jobs of the generation and those that judge: one behind each, or one behind all where a benchmark is dealt over
-    several."""
-    folders = [[run.folder for run in share] for share in found.shares]
-    dealt = [folder for share in folders for folder in share]
-    last = jobs[len(jobs) - len(folders) :]
-    if len(set(dealt)) < len(dealt):
-        judging = _judge_job(judged.command, f"judge{suffix}", found.output_dir, judged.judgings)
-        return [*jobs, dataclasses.replace(judging, after=tuple(job.name for job in last))]
-    names = [f"judge{suffix}"] if len(folders) == 1 else [f"judge{suffix}-{number}" for number in range(len(folders))]
-    behind = [
-        _judge_job(judged.command, name, found.output_dir, judged.of(share), jobs=len(folders))
-        for name, share in zip(names, folders, strict=True)
-    ]
-    if judged.own_job:
-        return [*jobs, *(dataclasses.replace(job, after=(one.name,)) for job, one in zip(behind, last, strict=True))]
-    merges = [job for job in jobs if job.target != _GENERATION]
-    generating = jobs[len(merges) :]
-    return [*merges, *(in_turn(job, behind[number % len(folders)]) for number, job in enumerate(generating))]
-
-
-def _judge_job(config: GenerateConfig, name: str, output_dir: Path, judgings: Sequence[Judging], jobs: int = 1) -> JobSpec:
-    backend = _backend(config, output_dir, name, config.server, jobs)
-    share = judge_plan.share(config, judgings, backend, progress_path(output_dir, name))
-    return _spec(config, name, "judges.judging:main", share, [judging.files for judging in judgings])
 
 
 def cluster_of(config: PlaceConfig) -> ClusterConfig:
@@ -260,86 +231,11 @@ def _make(folder: Path) -> None:
         raise UsageError(f"--output_dir={folder} cannot be made: {error.strerror}") from error
 
 
-def _jobs(config: EvalConfig | GenerateConfig, found: Plan, suffix: str) -> list[JobSpec]:
-    """The jobs of a plan, then `--dependent_jobs` times those that do what these leave undone."""
-    jobs = _merges(found, suffix)
-    merges = [job.name for job in jobs]
-    before: list[str] = []
-    for turn in range(1 + config.dependent_jobs):
-        stage = f"generate{suffix}-rest{turn}" if turn else f"generate{suffix}"
-        numbers = range(len(found.shares))
-        names = [stage] if len(found.shares) == 1 else [f"{stage}-{number}" for number in numbers]
-        for number, name, continues in zip(numbers, names, before or [""] * len(names), strict=True):
-            job = _job(config, found, number, name)
-            after = tuple(before or merges)
-            jobs.append(dataclasses.replace(job, after=after, even_if_failed=bool(before), continues=continues))
-        before = names
-    return jobs
-
-
-def _merges(found: Plan, suffix: str) -> list[JobSpec]:
-    """The jobs that make a model of base and adapter, where something is left to ask it."""
-    left = {
-        run.adapter for run in found.runs if not all(SeedFile(run.folder, seed).done_marker.exists() for seed in run.seeds)
-    }
-    return [
-        JobSpec(f"merge{suffix}-{name}", "ns_eval.conversion:run_job", dataclasses.asdict(merge))
-        for name, merge in found.variants.merges.items()
-        if name in left
-    ]
-
-
-def _job(config: EvalConfig | GenerateConfig, found: Plan, number: int, name: str) -> JobSpec:
-    runs = found.shares[number]
-    share = Share(
-        runs=runs,
-        backend=_backend(config, found.output_dir, name, found.variants.server, len(found.shares)),
-        sandbox=config.sandbox,
-        grading_workers=config.grading_workers if isinstance(config, EvalConfig) else None,
-        progress=progress_path(found.output_dir, name),
-        merged={adapter: merge.output_model for adapter, merge in found.variants.merges.items()},
-    )
-    return _spec(config, name, _GENERATION, share, [file for run in runs for file in run.files])
-
-
-def _table_job(asked: Mapping[str, Json], found: Plan, name: str, jobs: Sequence[JobSpec]) -> JobSpec:
-    """The job that makes the table when those before it are done: behind `--detach` nobody waits for that."""
-    continued = {job.continues for job in jobs}
-    after = tuple(job.name for job in jobs if job.name not in continued)
-    folders = [str(folder) for folder in _folders(found)]
-    arguments = {"asked": asked, "folders": folders, "since": time.time()}
-    return JobSpec(name=name, target="ns_eval.commands:table", arguments=arguments, after=after)
-
-
-def _check_budget(config: AskConfig, found: Plan) -> None:
+def _check_start(config: AskConfig, found: Plan) -> None:
+    """What no job may start without: the server's key, and prices where money is bounded."""
+    servers.require_key(config.server)
     limits = [drawn.max_tokens or config.server.context for run in found.runs for drawn in (run.sampling, run.greedy)]
     check_budget(config.budget_usd, config.price, limits)
-
-
-def _backend(config: AskConfig, output_dir: Path, job: str, server: ServerConfig, jobs: int) -> Backend:
-    log = logs_dir(output_dir) / f"{job}.server.log"
-    return Backend(
-        model=config.model,
-        path=models.weights(config.model),
-        server=server,
-        max_concurrent_requests=config.max_concurrent_requests,
-        log=log,
-        price=config.price,
-        most_usd=job_budget(config.budget_usd, log, jobs),
-    )
-
-
-def _spec(config: AskConfig, name: str, target: str, share: object, writes: Sequence[str]) -> JobSpec:
-    return JobSpec(
-        name=name,
-        target=target,
-        arguments=generation.arguments_of(share),
-        gpus=config.server.gpus or 0,
-        nodes=config.server.nodes,
-        container=config.server_container or config.server_type or "ns-eval",
-        secrets=tuple(filter(None, [servers.key_variable(config.server)])),
-        writes=tuple(writes),
-    )
 
 
 def _report(found: Plan) -> int:

@@ -19,12 +19,12 @@ from ns_eval.checkpoints.conversion_routes import route
 from ns_eval.checkpoints.staging import Building
 from ns_eval.checkpoints.trtllm import QUANTIZATIONS, Split, probe
 from ns_eval.checkpoints.weights import FORMATS, require
-from ns_eval.config import REQUIRED, build
 from ns_eval.errors import UsageError
 from ns_eval.files import sha256
 from ns_eval.models import identity
 from ns_eval.options import PlaceConfig
 from ns_eval.records import Json
+from ns_eval.schema import REQUIRED, build
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from ns_eval.arguments import Override
 from ns_eval.catalogue import planning
 from ns_eval.catalogue.layering import layers
 from ns_eval.compose import compose
-from ns_eval.config import build
 from ns_eval.errors import DataError, NsError
 from ns_eval.files import write_text
 from ns_eval.options import EvalConfig
 from ns_eval.records import Json
 from ns_eval.resources import locate
+from ns_eval.schema import build
 
 
 def evaluate(asked: Mapping[str, Sequence[Override]]) -> int:

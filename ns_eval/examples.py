@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ns_eval import nemo_skills, texts
-from ns_eval.config import TemplateConfig, load_yaml
+from ns_eval.config import TemplateConfig
 from ns_eval.errors import UsageError, suggest
 from ns_eval.markup import CodeTags, fields_of, template_of
 from ns_eval.resources import conf_names
+from ns_eval.schema import load_yaml
 
 Rows = Sequence[Mapping[str, Any]]  # Any: the columns of an example
 _RETRIEVAL = ("retrieval_field", "retrieval_file", "retriever")

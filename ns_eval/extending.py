@@ -19,8 +19,8 @@ from ns_eval.job_commands import RetryConfig
 from ns_eval.job_files import Table
 from ns_eval.jobs import JobSpec, read_spec
 from ns_eval.records import Json, loads
-from ns_eval.rundir import SeedFile, before_retry
 from ns_eval.runs import BenchmarkRun
+from ns_eval.seed_file import SeedFile, before_retry
 
 _ANSWERS = "ns_eval.generation:main"
 

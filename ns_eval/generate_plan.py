@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from ns_eval import models, nemo_skills, plan, prompts, questions, runs
+from ns_eval import dealing, models, nemo_skills, plan, prompts, questions, runs
 from ns_eval.config import BenchmarkConfig
 from ns_eval.errors import DataError, UsageError
 from ns_eval.options import GenerateConfig
@@ -58,7 +58,7 @@ def rows(config: GenerateConfig, *, num_jobs: int) -> Plan:
     prompts.request(prompt, found[0], None, run.greedy)
     run = dataclasses.replace(run, settings=runs.settings_of(run, who.asked[0].identity))
     asked = tuple(plan.of_variant(run, variant) for variant in who.asked)
-    return Plan(output_dir, model, who, asked, plan.deal(plan.chunked(asked, config), num_jobs))
+    return Plan(output_dir, model, who, asked, dealing.deal(dealing.chunked(asked, config), num_jobs))
 
 
 def seeds_named(config: GenerateConfig) -> tuple[int | None, ...] | None:

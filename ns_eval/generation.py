@@ -22,11 +22,11 @@ from ns_eval.grading import Grader, build_judge
 from ns_eval.loop import Answer, Places, Shelf, Work, generate, places_for
 from ns_eval.progress import Progress
 from ns_eval.records import Generation, Json, Question, Request
-from ns_eval.rundir import SeedFile
 from ns_eval.runs import BenchmarkRun
 from ns_eval.sandbox.box import Sandbox, open_sandbox
 from ns_eval.sandbox.config import SandboxConfig
 from ns_eval.sandbox.remote import RemoteSandbox
+from ns_eval.seed_file import SeedFile
 from ns_eval.servers import Running
 from ns_eval.spending import Spending, is_sold, spent_path
 from ns_eval.tools import Message, Settings, native_rounds, rounds

@@ -14,11 +14,12 @@ from ns_eval import job_files, launch
 from ns_eval.cluster import clusters, local_scheduler, slurm_queue
 from ns_eval.cluster.job_status import Current, current
 from ns_eval.cluster.slurm_queue import Watch
-from ns_eval.config import InferenceConfig, positional
+from ns_eval.config import InferenceConfig
 from ns_eval.errors import JobError, UsageError, suggest
 from ns_eval.job_files import Submitted, Table
 from ns_eval.jobs import read_spec
 from ns_eval.resources import locate
+from ns_eval.schema import positional
 
 _CANCEL_S = 60.0
 

@@ -12,7 +12,7 @@ from typing import Any
 from ns_eval import benchmarks, models, nemo_skills, plan, rundir, runs, servers
 from ns_eval.catalogue.layering import layers
 from ns_eval.compose import compose, flatten, overrides
-from ns_eval.config import BenchmarkConfig, load_yaml
+from ns_eval.config import BenchmarkConfig
 from ns_eval.engines.request_fields import check_fields
 from ns_eval.errors import UsageError, suggest
 from ns_eval.generation import Backend
@@ -23,6 +23,7 @@ from ns_eval.records import Json, Sampling, loads
 from ns_eval.resources import conf_file, conf_names
 from ns_eval.rundir import Expected
 from ns_eval.runs import BenchmarkRun
+from ns_eval.schema import load_yaml
 from ns_eval.spending import check_budget
 
 logger = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ def chained(config: EvalConfig, found: Plan) -> Chained | None:
     """The judging that `--judge=…` asks for behind the generation; None where nobody asks.
 
     Raises:
-        UsageError: no judge, no model of it, a key that neither `ns generate` nor the judge has.
+        UsageError: no judge, no model of it, a key that neither `ns generate` nor the judge has; only some chunks are asked.
     """
     given = dict(config.judge)
     kinds = _kinds(found, str(given.pop("type", "")).removesuffix("_judge"))
@@ -129,6 +130,10 @@ def chained(config: EvalConfig, found: Plan) -> Chained | None:
     own_job = bool(given.pop("own_job", True))
     if not kinds:
         raise UsageError("which judge? --judge is missing", hint="--judge=math ++judge.model=…; `ns show judges`")
+    if config.chunk_ids is not None:
+        raise UsageError(
+            "--chunk_ids asks a part of the questions, and a judge needs all", hint="leave --judge out until then"
+        )
     own = {name: given.pop(name) for name in list(given) if name in _OF_THE_COMMAND}
     if "model" not in own:
         raise UsageError("which model judges? ++judge.model is missing", hint="++judge.model=/models/qwen2.5-32b-instruct")

@@ -11,7 +11,7 @@ from typing import Protocol
 from ns_eval.errors import BudgetError
 from ns_eval.queue import Queue
 from ns_eval.records import Generation, Question, Sample, Status, Verdict
-from ns_eval.rundir import SeedFile
+from ns_eval.seed_file import SeedFile
 
 
 class Answer(Protocol):

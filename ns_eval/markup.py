@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ns_eval.config import TemplateConfig, build, load_yaml
+from ns_eval.config import TemplateConfig
 from ns_eval.errors import UsageError
 from ns_eval.nemo_skills import named_file
+from ns_eval.schema import build, load_yaml
 
 
 def template_of(name: str) -> TemplateConfig:

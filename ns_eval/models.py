@@ -13,9 +13,10 @@ from ns_eval.arguments import Override
 from ns_eval.checkpoints.checkpoint import MANIFEST
 from ns_eval.checkpoints.tensor_files import json_object
 from ns_eval.compose import flatten
-from ns_eval.config import ModelConfig, ServerConfig, build, load_yaml, refuse_unknown
+from ns_eval.config import ModelConfig, ServerConfig
 from ns_eval.errors import UsageError, suggest
 from ns_eval.resources import conf_file, conf_names, folder
+from ns_eval.schema import build, load_yaml, refuse_unknown
 
 _REPLACED = {
     "nemo": "convert the checkpoint to Hugging Face form with NeMo's own exporter, then use vllm, sglang or trtllm",

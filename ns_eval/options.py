@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ns_eval.arguments import Spellings
-from ns_eval.config import REQUIRED, InferenceConfig, PriceConfig, ServerConfig, repeated
+from ns_eval.config import InferenceConfig, PriceConfig, ServerConfig
 from ns_eval.sandbox.config import SandboxConfig
+from ns_eval.schema import REQUIRED, repeated
 
 
 @dataclass

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ns_eval import models, nemo_skills, pictures, prompts, questions, runs
+from ns_eval import dealing, models, nemo_skills, pictures, prompts, questions, runs
 from ns_eval.catalogue import compatibility, scoring, selection
 from ns_eval.catalogue.selection import Chosen, Selection
 from ns_eval.chat_template import chat_template
-from ns_eval.config import BenchmarkConfig, load_yaml
+from ns_eval.config import BenchmarkConfig
 from ns_eval.engines.engine_commands import check_model
 from ns_eval.engines.request_fields import check_fields
 from ns_eval.errors import DataError, UsageError
@@ -21,10 +21,11 @@ from ns_eval.grading import asks_a_model, build_judge
 from ns_eval.markup import CodeTags, template_of
 from ns_eval.options import AskConfig, EvalConfig
 from ns_eval.prompts import Prompt
-from ns_eval.records import Json, Sampling
+from ns_eval.records import Json, Question, Sampling
 from ns_eval.resources import conf_file
 from ns_eval.runs import BenchmarkRun, CodeRun
 from ns_eval.sandbox.config import SandboxConfig
+from ns_eval.schema import load_yaml
 from ns_eval.tools import PYTHON_TOOL, executions_allowed, worded
 from ns_eval.turns import turns_of
 from ns_eval.variants import Variant, Variants, variants
@@ -61,7 +62,7 @@ def evaluation(config: EvalConfig, *, num_jobs: int) -> Plan:
     who = models_asked(config, model, output_dir)
     first, selected = _runs(config, selected, who.asked[0])
     found = tuple(of_variant(run, variant) for variant in who.asked for run in first)
-    return Plan(output_dir, model, who, found, deal(chunked(found, config), num_jobs), selected)
+    return Plan(output_dir, model, who, found, dealing.deal(dealing.chunked(found, config), num_jobs), selected)
 
 
 def models_asked(config: AskConfig, model: str, output_dir: Path) -> Variants:
@@ -101,118 +102,6 @@ def _runs(config: EvalConfig, selected: Selection, variant: Variant) -> tuple[li
     return found, selected
 
 
-def described(found: Plan, config: AskConfig) -> str:
-    """The plan and the first request of each benchmark, for `--dry_run`."""
-    head = ("benchmark", "split", "questions", "seeds", "samples", "prompt", "judge")
-    rows = [head, *(_row(run) for run in found.runs)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines += ["", f"model   {found.model} on {config.server_type}", f"output  {found.output_dir}"]
-    if config.adapter:
-        lines += [f"        {variant.folder.name}/  {_made(found, variant)}" for variant in found.variants.asked]
-    lines += [f"jobs    {len(found.shares)}", *(f"code    {line}" for line in code_lines(found.runs))]
-    first = [run for run in found.runs if run.adapter == found.runs[0].adapter]
-    lines += [line for run in first for line in _first_request(run)]
-    return "\n".join(lines)
-
-
-def _made(found: Plan, variant: Variant) -> str:
-    if not variant.adapter:
-        return "the base"
-    merge = found.variants.merges.get(variant.adapter)
-    how = f"merged into {merge.output_model} first" if merge else "served beside the base"
-    return f"adapter {variant.adapter}, {how}"
-
-
-def _row(run: BenchmarkRun) -> tuple[str, ...]:
-    questions = str(run.rows) if run.upstream_rows is None else f"{run.rows} of {run.upstream_rows}"
-    seeds = ", ".join([*(["greedy"] if None in run.seeds else []), *_ranges([s for s in run.seeds if s is not None])])
-    judge = str(run.judge.get("_target_", "none")).rpartition(".")[2]
-    name = f"{run.name} ({run.adapter})" if run.adapter else run.name
-    return name, run.split, questions, seeds, str(run.rows * len(run.seeds)), run.prompt.name, judge
-
-
-def code_lines(found: Sequence[BenchmarkRun]) -> list[str]:
-    """What holds for the code that the model writes, one line for each kind of it; nothing where none is run."""
-    kinds = {
-        f"up to {run.code.config.max_code_executions} executions an answer, "
-        f"{run.code.config.code_execution_timeout:g} s each; {run.code.told}": None
-        for run in found
-        if run.code is not None
-    }
-    return [*kinds]
-
-
-def _ranges(seeds: Sequence[int]) -> list[str]:
-    return [str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]}–{seeds[-1]}"] if seeds else []
-
-
-def _first_request(run: BenchmarkRun) -> list[str]:
-    seed = run.seeds[0]
-    sampling = run.greedy if seed is None else run.sampling
-    asked = runs.request_of(run, runs.questions_of(run)[0], seed)
-    parts = [("text", asked.text)] if asked.messages is None else [(m["role"], _readable(m)) for m in asked.messages]
-    shown = {item.name: getattr(sampling, item.name) for item in dataclasses.fields(sampling)}
-    drawn = ", ".join(f"{name}={value}" for name, value in shown.items() if value not in (None, (), {}))
-    lines = ["", f"first request of {run.name}, {'greedy' if seed is None else f'seed {seed}'} ({drawn})"]
-    return [*lines, *(f"  {role}: {line}" for role, text in parts for line in str(text).splitlines())]
-
-
-def _readable(message: Mapping[str, Json]) -> str:
-    """The words of a message; a picture is no text for a screen."""
-    content = message["content"]
-    if isinstance(content, str):
-        return content
-    return "\n".join(part["text"] if part["type"] == "text" else "(a picture)" for part in content)
-
-
-def deal(found: Sequence[BenchmarkRun], num_jobs: int) -> tuple[tuple[BenchmarkRun, ...], ...]:
-    """(benchmark, chunk, seed) dealt evenly over jobs; -1 is one job a benchmark and chunk. No job is left empty."""
-    if num_jobs == -1:
-        parts = dict.fromkeys((run.name, run.chunk) for run in found)
-        return tuple(tuple(run for run in found if (run.name, run.chunk) == part) for part in parts)
-    if num_jobs < 1:
-        raise UsageError(f"--num_jobs={num_jobs}: expected a positive number, or -1 for one job a benchmark")
-    shares: list[dict[int, list[int | None]]] = [{} for _ in range(num_jobs)]
-    pairs = [(index, seed) for index, run in enumerate(found) for seed in run.seeds]
-    for turn, (index, seed) in enumerate(pairs):
-        shares[turn * num_jobs // len(pairs)].setdefault(index, []).append(seed)
-    return tuple(tuple(found[index].with_seeds(seeds) for index, seeds in share.items()) for share in shares if share)
-
-
-def chunked(found: Sequence[BenchmarkRun], config: AskConfig) -> tuple[BenchmarkRun, ...]:
-    """Every run once for each chunk of its questions that is asked; as it is where it has no chunks.
-
-    Raises:
-        UsageError: no such chunk, or more chunks than questions.
-    """
-    asked = chunks(config)
-    fewest = min(found, key=lambda run: run.rows)
-    if config.num_chunks is not None and config.num_chunks > fewest.rows:
-        raise UsageError(f"--num_chunks={config.num_chunks}: {fewest.name} has {fewest.rows} questions")
-    return tuple(dataclasses.replace(run, chunk=chunk) for run in found for chunk in asked)
-
-
-def chunks(config: AskConfig) -> tuple[tuple[int, int] | None, ...]:
-    """(which, of how many) of every chunk that the command asks; only None where it has no chunks.
-
-    Raises:
-        UsageError: no such chunk.
-    """
-    count = config.num_chunks
-    if count is None:
-        if config.chunk_ids is not None:
-            raise UsageError(f"--chunk_ids={config.chunk_ids}: of how many?", hint="add --num_chunks=N")
-        return (None,)
-    if count < 1:
-        raise UsageError(f"--num_chunks={count}: expected a positive number")
-    asked = runs.numbers(config.chunk_ids, "chunk_ids") if config.chunk_ids else list(range(count))
-    for number in asked:
-        if number >= count:
-            raise UsageError(f"--chunk_ids={config.chunk_ids}: {number} is no chunk of {count}, they are 0 to {count - 1}")
-    return tuple((number, count) for number in dict.fromkeys(asked))
-
-
 def run_of(config: EvalConfig, chosen: Chosen, variant: Variant) -> BenchmarkRun:
     """One benchmark as one model is asked it.
 
@@ -248,23 +137,28 @@ def run_of(config: EvalConfig, chosen: Chosen, variant: Variant) -> BenchmarkRun
         drawn=chosen.limit is not None,
         grading_s=chosen.timeout_s,
     )
-    if turns_of(loaded.questions[0]) and (prompt.template is not None or run.code is not None):
-        raise UsageError(
-            f"{benchmark.name} has several turns: they need the server's own chat template, and no code between them",
-            hint="leave --prompt_template and ++code_execution out",
-        )
     way = scoring.way_of(config, benchmark)
     if way:
         run = scoring.by_likelihood(run, way)
-    runs.request_of(run, loaded.questions[0], None)
-    for question in runs.asked_of(run, loaded.questions):
-        pictures.files_of(question, loaded.path.parent)
-    seeded = any(seed is not None for seed in run.seeds)
-    for note in check_fields(config.server, run.sampling if seeded else run.greedy, seeded=seeded):
-        logger.warning("%s: %s", run.name, note)
+    _check_requests(config, run, loaded.questions)
     strategy = config.server.context_limit_retry_strategy
     shaping = {"server.context_limit_retry_strategy": strategy} if strategy else {}
     return dataclasses.replace(run, settings={**runs.settings_of(run, variant.identity), **shaping})
+
+
+def _check_requests(config: EvalConfig, run: BenchmarkRun, there: Sequence[Question]) -> None:
+    """That every question can be asked: its columns, its turns, its pictures, the fields of its request."""
+    if turns_of(there[0]) and (run.prompt.template is not None or run.code is not None):
+        raise UsageError(
+            f"{run.name} has several turns: they need the server's own chat template, and no code between them",
+            hint="leave --prompt_template and ++code_execution out",
+        )
+    runs.request_of(run, there[0], None)
+    for question in runs.asked_of(run, there):
+        pictures.files_of(question, run.questions.parent)
+    seeded = any(seed is not None for seed in run.seeds)
+    for note in check_fields(config.server, run.sampling if seeded else run.greedy, seeded=seeded):
+        logger.warning("%s: %s", run.name, note)
 
 
 def judge_spec(benchmark: BenchmarkConfig, config: EvalConfig, timeout_s: float | None = None) -> dict[str, Json]:

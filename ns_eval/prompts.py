@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 from ns_eval import texts
 from ns_eval.chat_template import ChatTemplate, render
-from ns_eval.config import PromptConfig, TemplateConfig, build, load_yaml
+from ns_eval.config import PromptConfig, TemplateConfig
 from ns_eval.errors import DataError, suggest
 from ns_eval.examples import examples_of
 from ns_eval.markup import fields_of, template_of
 from ns_eval.nemo_skills import PREFIX, named_file
 from ns_eval.records import Json, Question, Request, Sampling, question_row
+from ns_eval.schema import build, load_yaml
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,10 @@ from typing import Any, TypeAlias
 from ns_eval import job_files, models, progress
 from ns_eval.catalogue.layering import layers
 from ns_eval.compose import compose, overrides
-from ns_eval.config import REQUIRED, build, load_yaml
 from ns_eval.errors import DataError, JobError, UsageError, suggest
 from ns_eval.options import ASK_SPELLINGS, EVAL_SPELLINGS, EvalConfig, GenerateConfig
 from ns_eval.resources import conf_file
+from ns_eval.schema import REQUIRED, build, load_yaml
 from ns_eval.servers import key_variable
 
 Values: TypeAlias = dict[str, Any]

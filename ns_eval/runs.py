@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ns_eval import pictures, prompts, questions, rundir
+from ns_eval import pictures, prompts, questions, seed_file
 from ns_eval.config import BenchmarkConfig, CodeExecutionConfig, InferenceConfig
 from ns_eval.errors import DataError, UsageError
 from ns_eval.markup import CodeTags
@@ -63,7 +63,7 @@ class BenchmarkRun:
     def files(self) -> tuple[str, ...]:
         """What is written below the run folder: two jobs must not write the same."""
         part = "#{}/{}".format(*self.chunk) if self.chunk else ""
-        return tuple(f"{self.folder / rundir.output_name(seed)}{part}" for seed in self.seeds)
+        return tuple(f"{self.folder / seed_file.output_name(seed)}{part}" for seed in self.seeds)
 
     def with_seeds(self, seeds: Sequence[int | None]) -> BenchmarkRun:
         return dataclasses.replace(self, seeds=tuple(seeds))

@@ -17,13 +17,14 @@ from ns_eval import launch, models
 from ns_eval.arguments import Spellings
 from ns_eval.cluster import clusters
 from ns_eval.cluster.clusters import ClusterConfig
-from ns_eval.config import REQUIRED, ServerConfig, build, positional
+from ns_eval.config import ServerConfig
 from ns_eval.errors import UsageError
 from ns_eval.files import write_text
 from ns_eval.job_files import read_state
 from ns_eval.jobs import JobSpec
 from ns_eval.options import WhereConfig
 from ns_eval.records import Json
+from ns_eval.schema import REQUIRED, build, positional
 from ns_eval.servers import Running, serving
 
 # How often a server that nobody asks anything is looked at.

@@ -13,10 +13,11 @@ from typing import Any, TypeAlias
 from ns_eval import benchmarks
 from ns_eval.catalogue import entries
 from ns_eval.catalogue.schema import CategoryConfig
-from ns_eval.config import ModelConfig, build, load_yaml, positional
+from ns_eval.config import ModelConfig
 from ns_eval.errors import UsageError, suggest
 from ns_eval.questions import data_dir, readiness
 from ns_eval.resources import conf_names, locate
+from ns_eval.schema import build, load_yaml, positional
 
 # Group -> what a user calls several of it.
 _REGULAR = ("benchmark", "model", "preset", "metric", "judge", "rubric", "server", "prompt", "template")

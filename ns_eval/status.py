@@ -15,9 +15,9 @@ import msgspec
 from ns_eval import job_files, progress
 from ns_eval.cluster.job_status import Current, current
 from ns_eval.cluster.slurm_queue import Watch
-from ns_eval.config import positional
 from ns_eval.errors import DataError, JobError
 from ns_eval.progress import Snapshot
+from ns_eval.schema import positional
 from ns_eval.scores.lines import find_outputs, read_lines
 
 _WATCH_S = 2.0

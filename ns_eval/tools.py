@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Protocol
 
 from ns_eval import nemo_skills
-from ns_eval.config import CodeExecutionConfig, load_yaml
+from ns_eval.config import CodeExecutionConfig
 from ns_eval.errors import UsageError
 from ns_eval.markup import CodeTags
 from ns_eval.records import Generation, Json
 from ns_eval.sandbox import CodeSession, Execution, SandboxError
 from ns_eval.sandbox.execution import clip
+from ns_eval.schema import load_yaml
 
 Message = Mapping[str, Json]
 # Parts beyond the executions: other blocks whose end is the same as that of code.

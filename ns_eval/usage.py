@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterator
 
 from ns_eval.arguments import Spellings
-from ns_eval.config import REQUIRED, field_types
+from ns_eval.schema import REQUIRED, field_types
 
 _WIDTH = 34
 

@@ -13,9 +13,10 @@ import numpy as np
 from ns_eval import benchmarks, models
 from ns_eval.catalogue import entries
 from ns_eval.catalogue.schema import CategoryConfig, MetricConfig
-from ns_eval.config import BenchmarkConfig, positional
+from ns_eval.config import BenchmarkConfig
 from ns_eval.errors import DataError, UsageError, suggest
 from ns_eval.manifest import read
+from ns_eval.schema import positional
 from ns_eval.scores.columns import floats
 from summarize.discover import discover
 from summarize.efficiency import Cost, pareto_lines

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from ns_eval.config import positional
 from ns_eval.errors import DataError, GateError, UsageError, suggest
+from ns_eval.schema import positional
 from summarize.discover import discover, run_folders
 from summarize.intervals import Interval, interval
 from summarize.paired import Pair, differences, holm, letters

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ns_eval.config import load_yaml
 from ns_eval.resources import conf_file
+from ns_eval.schema import load_yaml
 from ns_eval.scores import Same
 
 if TYPE_CHECKING:

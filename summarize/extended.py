@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ns_eval.records import Json, read_jsonl
-from ns_eval.rundir import before_retry
+from ns_eval.seed_file import before_retry
 from summarize.questions import GREEDY, Floats, Samples
 
 

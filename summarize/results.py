@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from ns_eval.arguments import Spellings
-from ns_eval.config import positional
 from ns_eval.errors import CoverageError, UsageError, suggest
 from ns_eval.files import write_text
+from ns_eval.schema import positional
 from ns_eval.scores import Scores, load
 from summarize.discover import Found, Results, discover, run_folders
 from summarize.extended import extended

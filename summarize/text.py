@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ns_eval.config import load_yaml
 from ns_eval.errors import DataError, UsageError, suggest
 from ns_eval.grading import build_judge
 from ns_eval.pool.workers import CallFailed, Limits, Pool
 from ns_eval.resources import conf_file
+from ns_eval.schema import load_yaml
 from summarize.intervals import Interval, interval
 from summarize.text_compare import compared
 from summarize.text_paired import Metric, corpus_bleu, intervals, mean_metric, perplexity_of

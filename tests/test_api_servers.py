@@ -14,11 +14,12 @@ import pytest
 
 from ns_eval.backoff import Backoff
 from ns_eval.client import Client, headers_of
-from ns_eval.config import PriceConfig, ServerConfig, build, load_yaml
+from ns_eval.config import PriceConfig, ServerConfig
 from ns_eval.errors import BudgetError, ServerError
 from ns_eval.pace import Pace, reset_s
 from ns_eval.records import Generation, Request, Sampling
 from ns_eval.resources import conf_file
+from ns_eval.schema import build, load_yaml
 from ns_eval.servers import remote_endpoint
 from ns_eval.spending import Spending, read_spent
 from tests.commands import ns

@@ -155,8 +155,8 @@ def test_every_command_has_help_with_examples(command: str, capsys: pytest.Captu
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_key_of_every_command_is_explained(command: str) -> None:
     from ns_eval.arguments import paths
-    from ns_eval.config import field_types
     from ns_eval.resources import locate
+    from ns_eval.schema import field_types
     from ns_eval.usage import field_docs
 
     schema = locate(COMMANDS[command].schema)

@@ -9,11 +9,11 @@ import pytest
 
 from judges.code import CodeJudge
 from judges.programs import program_in, same_output
-from ns_eval.config import load_yaml
 from ns_eval.errors import UsageError
 from ns_eval.grading import build_judge
 from ns_eval.records import Generation, Json, Question, Verdict
 from ns_eval.resources import conf_file
+from ns_eval.schema import load_yaml
 
 STARTER = 'from typing import List\n\ndef add(a, b):\n    """Adds."""\n'
 ADD: dict[str, Json] = {

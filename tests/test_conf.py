@@ -10,10 +10,11 @@ from ns_eval import benchmarks, models, prompts, resources
 from ns_eval.arguments import Override
 from ns_eval.catalogue.layering import layers
 from ns_eval.compose import compose, overrides
-from ns_eval.config import ServerConfig, TemplateConfig, build, load_yaml
+from ns_eval.config import ServerConfig, TemplateConfig
 from ns_eval.grading import build_judge
 from ns_eval.options import GenerateConfig
 from ns_eval.resources import conf_file, conf_names
+from ns_eval.schema import build, load_yaml
 from ns_eval.server_commands import StartServerConfig
 
 

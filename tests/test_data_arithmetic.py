@@ -12,8 +12,8 @@ from types import ModuleType
 import pytest
 
 from ns_eval import benchmarks, questions
-from ns_eval.config import load_yaml
 from ns_eval.resources import conf_file
+from ns_eval.schema import load_yaml
 from tests.paths import REPO
 
 

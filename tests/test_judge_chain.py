@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ns_eval.rundir import output_name
+from ns_eval.seed_file import output_name
 from tests.commands import ns
 from tests.models import made_up
 from tests.paths import SHARED, needs_shared

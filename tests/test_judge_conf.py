@@ -7,10 +7,10 @@ import pytest
 from judges.asking import fields_of
 from judges.rubrics import load_rubric
 from ns_eval import prompts
-from ns_eval.config import load_yaml
 from ns_eval.grading import build_judge
 from ns_eval.records import dumps, loads
 from ns_eval.resources import conf_names
+from ns_eval.schema import load_yaml
 
 ASKING = {name: path for name, path in conf_names("judge").items() if hasattr(build_judge(load_yaml(path)), "messages")}
 

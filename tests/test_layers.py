@@ -54,7 +54,7 @@ LAYERS = [
 ]
 OWNERS = {
     "hydra": {"ns_eval/compose.py", "ns_eval/arguments.py"},
-    "omegaconf": {"ns_eval/compose.py", "ns_eval/config.py"},
+    "omegaconf": {"ns_eval/compose.py", "ns_eval/schema.py"},
     "jinja2": {"ns_eval/chat_template.py"},
     "submitit": {"ns_eval/launch.py"},
     "aiohttp": {"ns_eval/client.py", "ns_eval/sandbox/serve.py", "ns_eval/sandbox/remote.py"},

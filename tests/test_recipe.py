@@ -18,9 +18,9 @@ import pytest
 
 from benchmarks import recipe as benchmark
 from benchmarks.recipe import CRITERIA, RIDDLE, opened, play
-from ns_eval.config import load_yaml
 from ns_eval.recipe import RecipeConfig, recipe
 from ns_eval.resources import conf_names
+from ns_eval.schema import load_yaml
 from tests.commands import ns
 from tests.peers.simulated import Simulated, simulated
 

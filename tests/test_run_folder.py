@@ -9,7 +9,8 @@ import pytest
 
 from ns_eval.errors import DataError, UsageError
 from ns_eval.records import Generation, Question, Sample, Status, Verdict, read_jsonl, sample_from_row
-from ns_eval.rundir import Expected, SeedFile, expect, output_name, set_aside
+from ns_eval.rundir import Expected, expect, set_aside
+from ns_eval.seed_file import SeedFile, output_name
 
 NAMES = ["q0", "q1", "q2"]
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from ns_eval.config import ServerConfig, build, load_yaml
+from ns_eval.config import ServerConfig
 from ns_eval.endpoint import body, endpoint_of
 from ns_eval.engines.engine_argv import engine_argv, split_options
 from ns_eval.engines.request_fields import check_fields
 from ns_eval.errors import ServerError, UsageError
 from ns_eval.records import Request, Sampling, loads
 from ns_eval.resources import conf_names
+from ns_eval.schema import build, load_yaml
 from ns_eval.servers import normal_url, remote_endpoint
 
 SERVERS = {name: build(ServerConfig, load_yaml(path), str(path)) for name, path in conf_names("server").items()}

@@ -13,11 +13,12 @@ from typing import TypeVar
 import pytest
 
 from ns_eval.client import Client
-from ns_eval.config import ServerConfig, build, load_yaml
+from ns_eval.config import ServerConfig
 from ns_eval.engines.embedded import embedded
 from ns_eval.errors import DataError, ServerError, UsageError
 from ns_eval.records import Generation, Request, Sampling
 from ns_eval.resources import conf_file, folder
+from ns_eval.schema import build, load_yaml
 from ns_eval.servers import Running, serving
 from tests.paths import REPO
 

@@ -20,7 +20,8 @@ from ns_eval.cluster.slurm_queue import Seen
 from ns_eval.errors import DataError, JobError, ServerError, UsageError
 from ns_eval.job_commands import CancelConfig, LogsConfig, RetryConfig, cancel, logs, retry
 from ns_eval.records import Generation, Question, Sample, Verdict
-from ns_eval.rundir import Expected, SeedFile, expect
+from ns_eval.rundir import Expected, expect
+from ns_eval.seed_file import SeedFile
 from ns_eval.status import StatusConfig, count
 from ns_eval.status import main as status
 from tests.paths import REPO

@@ -12,12 +12,13 @@ import pytest
 
 from ns_eval.chat_template import ChatTemplate, chat_template, render
 from ns_eval.client import Client
-from ns_eval.config import ServerConfig, build, load_yaml
+from ns_eval.config import ServerConfig
 from ns_eval.endpoint import Endpoint
 from ns_eval.errors import UsageError
 from ns_eval.prompts import Prompt, request
 from ns_eval.records import Generation, Question, Request, Sampling
 from ns_eval.resources import conf_file
+from ns_eval.schema import build, load_yaml
 from ns_eval.servers import serving
 from tests.models import TINYMATH
 from tests.peers.scripted import peer, reply

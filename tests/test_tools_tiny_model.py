@@ -12,11 +12,12 @@ import pytest
 
 from ns_eval import prompts
 from ns_eval.client import Client
-from ns_eval.config import CodeExecutionConfig, ServerConfig, build, load_yaml
+from ns_eval.config import CodeExecutionConfig, ServerConfig
 from ns_eval.markup import CodeTags
 from ns_eval.records import Generation, Question, Request, Sampling, question_from_row, read_jsonl
 from ns_eval.resources import conf_file, folder
 from ns_eval.sandbox import Sandbox, SandboxConfig
+from ns_eval.schema import build, load_yaml
 from ns_eval.servers import serving
 from ns_eval.tools import Message, Settings, rounds
 

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from ns_eval import benchmarks, models
 from ns_eval.catalogue.schema import ARCHITECTURES, STATISTICS, CategoryConfig, MetricConfig, PresetConfig
-from ns_eval.config import BenchmarkConfig, ModelConfig, build, load_yaml
+from ns_eval.config import BenchmarkConfig, ModelConfig
 from ns_eval.errors import UsageError, suggest
 from ns_eval.resources import conf_file, conf_names
+from ns_eval.schema import build, load_yaml
 
 T = TypeVar("T", CategoryConfig, PresetConfig, MetricConfig)
 

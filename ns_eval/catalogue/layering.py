@@ -9,7 +9,8 @@ from ns_eval import models
 from ns_eval.arguments import Override
 from ns_eval.catalogue import entries
 from ns_eval.compose import flatten
-from ns_eval.config import ServerConfig, refuse_unknown
+from ns_eval.config import ServerConfig
+from ns_eval.schema import refuse_unknown
 
 
 def layers(given: Sequence[Override]) -> list[Override]:

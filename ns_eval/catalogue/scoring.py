@@ -6,11 +6,12 @@ import dataclasses
 import logging
 
 from ns_eval import prompts
-from ns_eval.config import BenchmarkConfig, TemplateConfig, load_yaml
+from ns_eval.config import BenchmarkConfig, TemplateConfig
 from ns_eval.errors import UsageError
 from ns_eval.options import EvalConfig
 from ns_eval.resources import conf_file
 from ns_eval.runs import BenchmarkRun
+from ns_eval.schema import load_yaml
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ns_eval import models, nemo_skills, plan, servers
+from ns_eval import models, nemo_skills, plan, plan_text, servers
 from ns_eval.catalogue import selection
 from ns_eval.catalogue.selection import Chosen
 from ns_eval.checks.golds import golds
@@ -64,7 +64,7 @@ async def look(config: EvalConfig) -> Looked:
         found.at(f"benchmark {name}", functools.partial(_benchmark, found, config, chosen, who))
     for run in found.runs:
         found.lines += await golds(run, _GOLDS)
-    found.lines += [Line("ok", "code", line) for line in plan.code_lines(found.runs)]
+    found.lines += [Line("ok", "code", line) for line in plan_text.code_lines(found.runs)]
     if plan.runs_code(config):
         found.lines.append(await _sandbox(config))
     return found

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ns_eval.config import build, load_yaml
 from ns_eval.errors import UsageError, suggest
 from ns_eval.resources import folder
+from ns_eval.schema import build, load_yaml
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Forwarded wherever they are set, as the parent does: hubs, trackers and the judges' own services.

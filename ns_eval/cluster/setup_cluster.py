@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ns_eval.cluster import clusters
-from ns_eval.config import positional
 from ns_eval.errors import UsageError
 from ns_eval.files import write_text
+from ns_eval.schema import positional
 
 
 @dataclass

@@ -9,8 +9,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ns_eval.config import positional
 from ns_eval.errors import UsageError
+from ns_eval.schema import positional
 
 # app.py finds its runs here: Streamlit keeps a script's own words, but not across its restarts.
 VARIABLE = "NS_DASHBOARD"

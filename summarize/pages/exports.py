@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ns_eval.config import positional
 from ns_eval.errors import UsageError
 from ns_eval.files import replacing, write_text
 from ns_eval.records import Json
+from ns_eval.schema import positional
 from summarize.frames import frame
 from summarize.pages.insights import insights
 from summarize.pages.lines import Key

@@ -6,9 +6,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ns_eval.config import positional
 from ns_eval.errors import DataError, UsageError, suggest
 from ns_eval.files import write_text
+from ns_eval.schema import positional
 from summarize.pages.runs import Book, load
 
 # So much of a text is shown in a file that is mailed around.

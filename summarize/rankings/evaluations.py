@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ns_eval import manifest
-from ns_eval.config import ModelConfig, PriceConfig, build, load_yaml, refuse_unknown
+from ns_eval.config import ModelConfig, PriceConfig
 from ns_eval.errors import DataError, NsError, UsageError
 from ns_eval.resources import conf_names
+from ns_eval.schema import build, load_yaml, refuse_unknown
 from summarize.discover import Found, discover
 from summarize.results import run_labels
 

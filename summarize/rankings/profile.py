@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ns_eval.config import positional
 from ns_eval.errors import UsageError, suggest
+from ns_eval.schema import positional
 from summarize.discover import discover
 from summarize.intervals import Interval, interval
 from summarize.questions import Floats, Integers, Samples, samples

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from ns_eval.config import positional
 from ns_eval.errors import UsageError, suggest
 from ns_eval.files import write_text
+from ns_eval.schema import positional
 from summarize.coverage import coverage
 from summarize.questions import samples
 from summarize.rankings import cells, pareto

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ns_eval.config import build, load_yaml
 from ns_eval.errors import DataError, UsageError
 from ns_eval.resources import conf_file
+from ns_eval.schema import build, load_yaml
 from summarize.rankings.points import Points, distinct
 
 EVERY = "all"

@@ -15,9 +15,10 @@ import pytest
 
 from ns_eval.backoff import Backoff
 from ns_eval.client import Client
-from ns_eval.config import ServerConfig, build, load_yaml
+from ns_eval.config import ServerConfig
 from ns_eval.records import Generation, Request, Sampling
 from ns_eval.resources import conf_file, folder
+from ns_eval.schema import build, load_yaml
 from ns_eval.servers import Running, serving
 from tests.paths import REPO
 
