@@ -6,22 +6,23 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from ns_eval import job_files, likelihood, manifest, runs, servers
+from ns_eval import job_files, manifest, runs, servers
+from ns_eval.asking import asking
 from ns_eval.checks.record import recorded
 from ns_eval.client import Client
 from ns_eval.config import PriceConfig, ServerConfig
 from ns_eval.files import write_text
 from ns_eval.grading import Grader, build_judge
-from ns_eval.loop import Answer, Places, Shelf, Work, generate, places_for
+from ns_eval.loop import Places, Shelf, Work, generate, places_for
 from ns_eval.progress import Progress
-from ns_eval.records import Generation, Json, Question, Request
+from ns_eval.records import Json
 from ns_eval.runs import BenchmarkRun
 from ns_eval.sandbox.box import Sandbox, open_sandbox
 from ns_eval.sandbox.config import SandboxConfig
@@ -29,8 +30,6 @@ from ns_eval.sandbox.remote import RemoteSandbox
 from ns_eval.seed_file import SeedFile
 from ns_eval.servers import Running
 from ns_eval.spending import Spending, is_sold, spent_path
-from ns_eval.tools import Message, Settings, native_rounds, rounds
-from ns_eval.turns import converse, turns_of
 
 T = TypeVar("T")
 
@@ -175,7 +174,7 @@ async def _start(
     _record_walls(share, [*([sandbox.walls] if sandbox else []), *(grader.walls for grader in graders.values())])
     progress.sampling(found.retries, found.usd)
     return found.places, [
-        Work(shelf, _longer(run, _asking(run, found.clients[name], sandbox)), graders.get(_grader_key(run)))
+        Work(shelf, asking(run, found.clients[name], sandbox), graders.get(_grader_key(run)))
         for name, run, shelf in turn.asked
     ]
 
@@ -201,64 +200,6 @@ async def connected(backend: Backend, opened: contextlib.AsyncExitStack, *, chat
     }
     await opened.enter_async_context(recorded(backend.server, backend.path, backend.log, running, clients))
     return Connection(clients, places, running, spending)
-
-
-def _longer(run: BenchmarkRun, answer: Answer) -> Answer:
-    """Says in the sample itself that it was asked with another limit than the rest of its file."""
-    if run.longer is None:
-        return answer
-    limits = {"from": run.settings.get("inference.tokens_to_generate"), "to": run.longer}
-
-    async def again(question: Question, seed: int | None) -> Generation:
-        reply = await answer(question, seed)
-        return dataclasses.replace(reply, meta={**reply.meta, "extended": limits})
-
-    return again
-
-
-def _asking(run: BenchmarkRun, client: Client, sandbox: Sandbox | RemoteSandbox | None) -> Answer:
-    """One request a sample, with its own seed; where code is run, as many as its rounds need."""
-
-    def first(question: Question, seed: int | None) -> Request:
-        return runs.request_of(run, question, seed)
-
-    async def once(asked: Request) -> Generation:
-        return await client.complete(asked, timeout_s=run.timeout_s)
-
-    async def answer(question: Question, seed: int | None) -> Generation:
-        asked, later = first(question, seed), turns_of(question)[1:] if run.split else ()
-        return await (converse(once, asked, later) if later else once(asked))
-
-    async def answer_by_likelihood(question: Question, seed: int | None) -> Generation:
-        def ask(request: Request) -> Awaitable[Generation]:
-            return client.complete(request, timeout_s=run.timeout_s)
-
-        return await likelihood.answer(ask, first(question, seed), question, run.likelihood)
-
-    if run.likelihood:
-        return answer_by_likelihood
-    if run.code is None or sandbox is None:
-        return answer
-    code, box = run.code, sandbox
-
-    async def answer_with_code(question: Question, seed: int | None) -> Generation:
-        asked = first(question, seed)
-        session = box.session(f"{run.name} {run.adapter} {question.id} {seed}")
-
-        async def ask(prompt: str | Sequence[Message], *, stop: Sequence[str], max_tokens: int | None) -> Generation:
-            sampling = dataclasses.replace(asked.sampling, stop=tuple(stop), max_tokens=max_tokens)
-            sent = {"text": prompt} if isinstance(prompt, str) else {"messages": tuple(prompt)}
-            return await client.complete(dataclasses.replace(asked, sampling=sampling, **sent), timeout_s=run.timeout_s)
-
-        settings = Settings(code.config, code.tags, asked.sampling.max_tokens, asked.sampling.stop)
-        try:
-            if code.tags is None:
-                return await native_rounds(ask, session, asked.messages or (), settings)
-            return await rounds(ask, session, asked.text or asked.messages or (), settings)
-        finally:
-            await session.close()
-
-    return answer_with_code
 
 
 def grader_of(run: BenchmarkRun, workers: int | None) -> Grader:
