@@ -191,7 +191,7 @@ def cluster_of(config: PlaceConfig) -> ClusterConfig:
     cluster = clusters.load(
         config.cluster, config.config_dir, partition=config.partition, qos=config.qos, time_min=config.time_min
     )
-    for note in [*clusters.notes(cluster), *clusters.check_image(cluster, getattr(config, "server_container", None))]:
+    for note in clusters.notes(cluster, getattr(config, "server_container", None)):
         _say(note)
     return cluster
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from ns_eval import resources
 from ns_eval.arguments import Override, Spellings, hydra_text, parse, quoted
 from ns_eval.errors import NsError, UsageError
+from ns_eval.ranges import check_ranges
 
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -34,7 +35,7 @@ def compose(schema: type[T], given: Sequence[Override], defaults: Sequence[Overr
     The YAMLs of conf/ do not come through Hydra's config groups: a group named `model` would take the key `model` away.
 
     Raises:
-        UsageError: a value of another type, a mandatory value that is missing.
+        UsageError: a value of another type or out of its range, a mandatory value that is missing.
     """
     from hydra import compose as hydra_compose
     from hydra import initialize
@@ -56,6 +57,7 @@ def compose(schema: type[T], given: Sequence[Override], defaults: Sequence[Overr
     except (HydraException, OmegaConfBaseException) as error:
         raise _readable(error, given) from error
     assert isinstance(config, schema)
+    check_ranges(config)
     return config
 
 

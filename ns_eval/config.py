@@ -147,7 +147,7 @@ class ServerConfig:
     adapters: dict[str, str] = field(default_factory=dict)
     """LoRA adapters to load: name -> folder."""
     adapter_args: dict[str, Any] = field(default_factory=dict)
-    """Options that load adapters, with {adapters} {adapter_count} {adapter_rank} filled in; empty: it serves none."""
+    """Options that load adapters, with {adapters} {adapter_count} {adapter_slots} {adapter_rank} filled in. Empty: none."""
     adapter_model: str = "{name}"
     """The model name that asks for an adapter; {base} is the model's own."""
     adapter_request: dict[str, dict[str, str]] = field(default_factory=dict)

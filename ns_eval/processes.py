@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,12 @@ async def start(command: Sequence[str], env: Mapping[str, str], log: Path) -> Ch
     Raises:
         ServerError: the program does not exist, or the log cannot be written.
     """
+    environment = {**os.environ, **env}
+    if shutil.which(command[0], path=environment.get("PATH")) is None:
+        raise ServerError(
+            f"there is no program `{command[0]}` on this machine",
+            hint="install it in this environment, or give its path (a server's: ++server.argv=[/path/to/it,…])",
+        )
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
@@ -82,7 +89,7 @@ async def start(command: Sequence[str], env: Mapping[str, str], log: Path) -> Ch
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
-                env={**os.environ, **env},
+                env=environment,
                 start_new_session=True,
             )
     except OSError as error:

@@ -50,6 +50,8 @@ class StartServerConfig(WhereConfig):
     """The folder of the job, where it is one; `ns cancel` of it ends the server."""
     server_type: str | None = None
     """llamacpp, vllm, sglang, trtllm, generic: conf/server. Default: the model's, or llamacpp for a GGUF file."""
+    server_container: str | None = None
+    """The container image of the job: a name in the cluster's `containers`, or the image. Default: the server type's."""
     endpoint_type: str = "chat"
     """chat or text: the route that must answer before the address is printed."""
     log_file: str = "server.log"
@@ -112,6 +114,8 @@ def start_server(config: StartServerConfig) -> int:
     cluster = clusters.load(
         config.cluster, config.config_dir, partition=config.partition, qos=config.qos, time_min=config.time_min
     )
+    for note in clusters.notes(cluster, config.server_container):
+        _say(note)
     if cluster.executor != "local" or config.detach:
         return _start_job(config, cluster)
     return _until_told(_serve(config))
@@ -137,7 +141,7 @@ def _start_job(config: StartServerConfig, cluster: ClusterConfig) -> int:
         asdict(config),
         gpus=server.gpus or 0,
         nodes=server.nodes,
-        container=config.server_type or "ns-eval",
+        container=config.server_container or config.server_type or "ns-eval",
     )
     submitted = launch.submit([job], cluster, folder, detach=True)
     while not (folder / _ADDRESS).exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from ns_eval.endpoint import Endpoint
 from ns_eval.options import EvalConfig
 from ns_eval.plan import evaluation
 from ns_eval.records import Request, Sampling
+from ns_eval.schema import field_types
 from tests.commands import ns
+from tests.paths import REPO
 from tests.peers.odd_model import odd_model
 
 
@@ -72,6 +75,11 @@ def test_an_adapter_without_effect_is_recognised() -> None:
     assert looked_at("good", adapters={})["adapter mine"].state == "ok"
 
 
+def test_a_base_that_answers_as_its_adapter_while_that_is_asked_is_recognised() -> None:
+    line = looked_at("leaky", adapters={})["adapter mine"]
+    assert line.state == "fail" and "adapter mine leaks into the base" in line.said and "merged" in line.todo
+
+
 def test_the_same_model_elsewhere_is_compared_by_its_log_probabilities() -> None:
     assert "kept" in looked_at("good")["log-probabilities"].said
     same = looked_at("strict")["log-probabilities"]
@@ -85,6 +93,14 @@ def test_the_longest_question_is_asked() -> None:
     assert looked_at("small", longest={"b": long})["longest b"].state == "fail"
     line = looked_at("good", longest={"b": long})["longest b"]
     assert line.state == "warn" and "2040 are wanted for the answer and 1998 are left" in line.said
+
+
+def test_a_key_that_a_hint_names_exists() -> None:
+    files = [path for name in ("ns_eval", "judges", "summarize", "dataset_prepare") for path in (REPO / name).rglob("*.py")]
+    named = {key for path in files for key in re.findall(r"\+\+((?:inference|server)\.[a-z_]+)", path.read_text())}
+    assert len(named) > 10
+    known = {f"{part}.{key}" for part in ("inference", "server") for key in field_types(field_types(EvalConfig)[part])}
+    assert named <= known
 
 
 def planned(tmp_path: Path, **judge: Any) -> Any:

@@ -15,7 +15,7 @@ PLUGINS = ("judges", "summarize", "dataset_prepare")
 LAYERS = [
     {"backoff", "errors", "files", "keeper", "process_ids", "queue", "serve_infer", "serve_llamacpp"},
     {"schema"},
-    {"config", "job_files", "processes", "records", "resources", "sandbox", "texts"},
+    {"config", "job_files", "processes", "ranges", "records", "resources", "sandbox", "texts"},
     {"nemo_skills"},
     {"chat_template", "markup"},
     {"examples"},

@@ -94,7 +94,7 @@ def test_a_server_that_is_never_ready_has_a_time_limit(tmp_path: Path) -> None:
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ServerError, match="no-such-engine"):
+    with pytest.raises(ServerError, match="there is no program `no-such-engine` on this machine"):
         served(configured("vllm", argv=["no-such-engine", "serve"]), tmp_path, nothing)
 
 

@@ -6,11 +6,13 @@ or conversion served it, so that the next run can say how far it is from the ear
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 import msgspec
 
@@ -27,6 +29,8 @@ _TEXT = (
 # The places: behind these words. Where a word ends a tokenizer's piece ends as well, in every family.
 _PLACES = range(4, len(_TEXT.split()), 3)
 _TOP = 5
+# What an adapter is asked beside each place of its base: enough that the two are computed together.
+_COMPANY_TOKENS = 64
 _TIMEOUT_S = 120.0
 # Mean difference in nats a token. Measured on tinymath's F16 file: 0.006 to F32, 0.06 to Q8_0, 1.2 with its adapter.
 SAME, NEAR = 0.02, 0.2
@@ -59,15 +63,20 @@ class Distance:
 
 async def take(endpoint: Endpoint) -> Fingerprint | None:
     """The fingerprint of what answers there; None where the server gives no log-probabilities on its text route."""
-    words = _TEXT.split()
     found = []
     async with Client(endpoint) as client:
-        for place in _PLACES:
-            first = await next_tokens(client, " ".join(words[:place]))
+        for text in _starts():
+            first = await next_tokens(client, text)
             if first is None:
                 return None
             found.append(first)
     return Fingerprint(found)
+
+
+def _starts() -> list[str]:
+    """The text up to each of the places."""
+    words = _TEXT.split()
+    return [" ".join(words[:place]) for place in _PLACES]
 
 
 async def next_tokens(client: Client, text: str) -> dict[str, float] | None:
@@ -95,10 +104,13 @@ def distance(one: Fingerprint, other: Fingerprint) -> Distance:
     differences: list[float] = []
     first = 0
     for here, there in zip(one.places, other.places, strict=False):
-        shared = here.keys() & there.keys()
-        differences += [abs(here[token] - there[token]) for token in shared] or [10.0]
+        differences += _differences(here, there)
         first += max(here, key=lambda token: here[token]) == max(there, key=lambda token: there[token])
     return Distance(sum(differences) / max(1, len(differences)), first, len(one.places))
+
+
+def _differences(here: Mapping[str, float], there: Mapping[str, float]) -> list[float]:
+    return [abs(here[token] - there[token]) for token in here.keys() & there.keys()] or [10.0]
 
 
 def book(model: str) -> Path:
@@ -135,10 +147,10 @@ def compared(fingerprint: Fingerprint, known: Sequence[Seen]) -> list[tuple[Seen
 
 
 async def require_effect(base: Endpoint, adapters: Mapping[str, Endpoint]) -> list[str]:
-    """Refuses adapters that change nothing; names those of which the server does not tell.
+    """Refuses adapters that change nothing, and a base that they change; names those of which the server does not tell.
 
     Raises:
-        ServerError: an adapter's log-probabilities are the base's.
+        ServerError: an adapter's log-probabilities are the base's, or the base has the adapter's while both are asked.
     """
     plain = await take(base)
     unknown = []
@@ -151,4 +163,32 @@ async def require_effect(base: Endpoint, adapters: Mapping[str, Endpoint]) -> li
                 f"adapter {name} changes nothing: {base.base_url} gives the base's log-probabilities under its name",
                 hint="its weights may be zero, or the server may answer with the base: ns check shows more",
             )
+        elif _leaks(plain, adapted, await _beside(base, endpoint)):
+            raise ServerError(
+                f"adapter {name} leaks into the base: asked at the same time, {base.base_url} answers for the base with it",
+                hint="serve it merged: ns convert --convert_to=hf --adapter=…, and ask that as a model of its own",
+            )
     return unknown
+
+
+async def _beside(base: Endpoint, adapter: Endpoint) -> Fingerprint:
+    """The base's fingerprint while the adapter answers: an engine computes both in one batch then."""
+    company = Sampling(temperature=1.0, max_tokens=_COMPANY_TOKENS)
+    async with Client(adapter) as beside, Client(base) as client:
+        busy = [
+            asyncio.ensure_future(beside.complete(Request("company", row, company, text=text), timeout_s=_TIMEOUT_S))
+            for row, text in enumerate(_starts())
+        ]
+        found = await asyncio.gather(*(next_tokens(client, text) for text in _starts()))
+        await asyncio.gather(*busy)
+    return Fingerprint([place or {} for place in found])
+
+
+def _leaks(plain: Fingerprint, adapted: Fingerprint, beside: Fingerprint) -> bool:
+    """Whether the base, asked beside the adapter, is nearer to it than to itself, at a place where they clearly differ."""
+    places = zip(plain.places, adapted.places, beside.places, strict=True)
+    return any(
+        mean(_differences(own, other)) > NEAR and mean(_differences(now, other)) < mean(_differences(now, own))
+        for own, other, now in places
+        if now
+    )

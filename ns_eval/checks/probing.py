@@ -170,7 +170,8 @@ async def _room(client: Client, name: str, request: Request) -> Line:
     room = context - length
     said = f"question {request.question_id} has {length} tokens of a context of {context}"
     if asked is not None and room < asked:
-        todo = f"++inference.tokens_to_generate={room}, a larger context, or ++inference.context_strategy"
+        shorter = f"++inference.tokens_to_generate={room}"
+        todo = f"{shorter}, a larger context, or ++server.context_limit_retry_strategy=reduce_generation"
         return Line("warn", title, f"{said}, {asked} are wanted for the answer and {room} are left", todo)
     return Line("ok", title, f"{said}, {room} are left for the answer")
 

@@ -167,30 +167,24 @@ def config_folders(config_dir: str | None = None) -> list[Path]:
     return [*(Path(place).absolute() for place in places if place and Path(place).is_dir()), folder("cluster_configs")]
 
 
-def notes(cluster: ClusterConfig) -> list[str]:
-    """What a person should know of keys that mean something else here than in the parent's tool; one line each."""
-    found = [f"{cluster.source}: {key}: {text}" for key, text in _OF_THE_PARENT.items() if getattr(cluster, key)]
-    if cluster.executor == "local" and cluster.containers:
-        found.append(f"{cluster.source}: containers: local jobs run in this environment, not in a container")
-    return found
-
-
-def check_image(cluster: ClusterConfig, image: str | None) -> list[str]:
-    """What is to be said of the image that `--server_container` names.
+def notes(cluster: ClusterConfig, image: str | None = None) -> list[str]:
+    """What a person should know of keys that mean something else here than in the parent's tool, and of the image that
+    `--server_container` names; one line each.
 
     Raises:
-        UsageError: it is no name of the cluster's, and no image either.
+        UsageError: the image is no name of the cluster's, and no image either.
     """
-    if image is None:
-        return []
+    found = [f"{cluster.source}: {key}: {text}" for key, text in _OF_THE_PARENT.items() if getattr(cluster, key)]
     if cluster.executor == "local":
-        return [f"--server_container={image}: local jobs run in this environment, not in a container"]
-    if image not in cluster.containers and "/" not in image:
+        asked = [f"{cluster.source}: containers"] if cluster.containers else []
+        asked += [f"--server_container={image}"] if image else []
+        found += [f"{what}: local jobs run in this environment, not in a container" for what in asked]
+    elif image and image not in cluster.containers and "/" not in image:
         raise UsageError(
             f"--server_container={image}: {cluster.source} has no such container, {suggest(image, cluster.containers)}",
             hint="give one of its `containers:`, a path or a registry's address",
         )
-    return []
+    return found
 
 
 def mount_pair(mount: str, where: str) -> tuple[str, str]:

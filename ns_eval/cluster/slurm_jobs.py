@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import shutil
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 from ns_eval import job_files, process_ids
 from ns_eval.cluster import clusters, code_snapshot, job_status
 from ns_eval.cluster.clusters import ClusterConfig
-from ns_eval.cluster.mounts import mounts_of
+from ns_eval.cluster.containers import in_container, named_in
 from ns_eval.cluster.slurm_queue import Watch
 from ns_eval.errors import JobError, UsageError
 from ns_eval.job_files import Submitted
@@ -86,6 +85,7 @@ def submit(specs: Sequence[JobSpec], cluster: ClusterConfig, output_dir: Path, s
             )
             paths.append(write_spec(held))
         mounted = [output_dir, folder, *([secrets] if variables else []), *([code] if code else [])]
+        mounted += [path for spec in stage.jobs for path in named_in(spec.arguments)]
         python, container = in_container(cluster, stage.first.container, mounted, tuple(variables))
         asked = parameters(cluster, stage, _after(stage.first, ids))
         # One task, on the first node: a server of several nodes starts its own steps on the others, beside this one.
@@ -156,33 +156,6 @@ def parameters(cluster: ClusterConfig, stage: Stage, after: Sequence[str]) -> di
         "additional_parameters": more,
     }
     return {key: value for key, value in asked.items() if value is not None}
-
-
-def in_container(
-    cluster: ClusterConfig, name: str, mounted: Sequence[Path], variables: Sequence[str]
-) -> tuple[str | None, list[str]]:
-    """(the command that is Python, srun's options) of a job. Mounts are seen under both their names: specs hold sources.
-
-    Without an image of that name the job runs in the environment of `python`.
-    """
-    # A name of the cluster's config, or an image itself: a path, or a registry's address; not a server type's YAML.
-    is_image = "/" in name and not name.endswith((".yaml", ".yml"))
-    image = cluster.containers.get(name, name if is_image else None)
-    if image is None:
-        return (shlex.quote(cluster.python) if cluster.python else shlex.quote(sys.executable)), []
-    pairs = [*mounts_of(cluster), *((source, source) for source, _ in mounts_of(cluster))]
-    pairs += [(str(path), str(path)) for path in mounted]
-    mounts = ",".join(dict.fromkeys(f"{source}:{destination}" for source, destination in pairs))
-    python = cluster.python or "python3"
-    if cluster.container_runtime == "apptainer":
-        return shlex.join(["apptainer", "exec", "--nv", "--bind", mounts, image, python]), []
-    kept = ",".join(["PYTHONPATH", "PYTHONSAFEPATH", *variables])
-    return shlex.quote(python), [
-        f"--container-image={image}",
-        f"--container-mounts={mounts}",
-        f"--container-env={kept}",
-        "--no-container-mount-home",
-    ]
 
 
 def wait(submitted: Sequence[Submitted], show: Callable[[str], None]) -> None:

@@ -116,7 +116,7 @@ def _converted(server: ServerConfig, path: str) -> dict[str, object]:
 
 
 def _adapters(server: ServerConfig, base: Checkpoint | None, folder: Path) -> dict[str, object]:
-    """What {adapters}, {adapter_count}, {adapter_rank} and {adapter_file} stand for."""
+    """What {adapters}, {adapter_count}, {adapter_slots}, {adapter_rank} and {adapter_file} stand for."""
     if not server.adapters:
         return {}
     if not server.adapter_args:
@@ -132,6 +132,7 @@ def _adapters(server: ServerConfig, base: Checkpoint | None, folder: Path) -> di
     values: dict[str, object] = {
         "adapters": [f"{adapter.name}={adapter.path}" for adapter in found],
         "adapter_count": len(found),
+        "adapter_slots": len(found) + 1,
         "adapter_rank": rank,
     }
     if "extra_llm_api_options" in server.adapter_args:

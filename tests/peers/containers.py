@@ -21,6 +21,7 @@ OPTIONS: dict[str, dict[str, str | list[str] | None]] = {
     "docker": RUN,
     "podman": RUN | {"--userns": "one"},
     "apptainer": {
+        "--nv": None,
         "--containall": None, "--cleanenv": None, "--no-home": None, "--no-privs": None, "--net": None, "--network": "one",
         "--env": "many", "--bind": "many",
     },
@@ -47,8 +48,10 @@ def main(tool: str, words: list[str]) -> None:
         sys.exit(f"Error: {told.image}: image not known")
     with Path(os.environ["HOME"], "told.json").open("w") as file:
         json.dump(vars(told) | {"environment": dict(os.environ)}, file)
-    given = dict(item.split("=", 1) for item in told.env)
-    os.execve(sys.executable, [sys.executable, *told.program[1:]], given)
+    given = dict(item.split("=", 1) for item in told.env or ())
+    # Only these two keep the variables of the host out.
+    closed = tool != "apptainer" or told.containall or told.cleanenv
+    os.execve(sys.executable, [sys.executable, *told.program[1:]], given if closed else {**os.environ, **given})
 
 
 if __name__ == "__main__":

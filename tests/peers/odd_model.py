@@ -5,13 +5,15 @@
 The ways: "good"; "same": one text whatever is asked for; "fixed_seed": temperature counts and the seed does not;
 "restless": every text is another one, temperature 0 included; "forgetful": hot texts differ from call to call under one
 seed; "any_name": answers to any name and lists none; "strict": 404 for another name; "dead_adapter": its adapter `mine`
-answers as the base does; "shifted": its log-probabilities are another model's; "small": its context is full with 40 words.
+answers as the base does; "leaky": its base answers as the adapter does while that is asked; "shifted": its log-probabilities
+are another model's; "small": its context is full with 40 words.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +31,29 @@ def text(way: str, body: dict[str, Any]) -> str:
     if not hot or way == "same":
         return "the likeliest text"
     return "the only hot text" if way == "fixed_seed" else f"text of seed {seed}"
+
+
+class Batch:
+    """Who is asked at the same time. A base that is not alone waits for an adapter beside it, and that for such a base."""
+
+    def __init__(self) -> None:
+        self.count, self.lock = 0, threading.Lock()
+        self.adapter, self.base = threading.Event(), threading.Event()
+
+    @contextlib.contextmanager
+    def holding(self, body: dict[str, Any]) -> Iterator[bool]:
+        """Whether this request is one of the base that is computed together with one of an adapter."""
+        with self.lock:
+            self.count += 1
+            shared = self.count > 1 and body["model"] == "m" and body["max_tokens"] == 1
+        if body["model"] == "mine" and body["max_tokens"] > 1:
+            self.adapter.set()
+            self.base.wait(20)
+        yield shared and self.adapter.wait(20)
+        if shared:
+            self.base.set()
+        with self.lock:
+            self.count -= 1
 
 
 def logprobs(way: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -70,6 +95,7 @@ def answer(way: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, An
 @contextlib.contextmanager
 def odd_model(way: str) -> Iterator[str]:
     """The address of such a server, with /v1."""
+    batch = Batch()
 
     class Handler(Replying):
         def do_GET(self) -> None:
@@ -81,7 +107,8 @@ def odd_model(way: str) -> Iterator[str]:
 
         def do_POST(self) -> None:
             body = self.asked()
-            self.say(*answer(way, self.path, body))
+            with batch.holding(body) if way == "leaky" else contextlib.nullcontext(False) as leaked:
+                self.say(*answer(way, self.path, body | {"model": "mine"} if leaked else body))
 
     with listening(Handler) as address:
         yield f"{address}/v1"
