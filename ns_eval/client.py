@@ -22,7 +22,7 @@ from ns_eval.backoff import Backoff, retry_after_s
 from ns_eval.context_limits import CUTS, cut
 from ns_eval.endpoint import Endpoint, body
 from ns_eval.errors import ServerError
-from ns_eval.pace import Pace
+from ns_eval.pace import Mark, Pace
 from ns_eval.records import Generation, Json, Request
 from ns_eval.replies import CONTEXT_EXCEEDED, Fault, is_html, read_answer, read_refusal, refusal, room_left, unreachable
 from ns_eval.spending import Spending
@@ -54,7 +54,7 @@ class Client:
 
     `alive`, where the server is ours, returns once it answers again after a restart and raises when it is given up.
     `on_limited` is called with the pause in seconds at every 429, so that the caller can send less. `spending` keeps the
-    account where requests cost something.
+    account where requests cost something. Clients of one server share its `pace`.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Client:
         on_limited: Callable[[float], None] | None = None,
         backoff: Backoff | None = None,
         spending: Spending | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.counters = Counters()
@@ -72,7 +73,7 @@ class Client:
         self._on_limited = on_limited
         self._backoff = backoff or Backoff()
         self._spending = spending
-        self.pace = Pace()
+        self.pace = pace or Pace()
         self._rng = random.Random(0)
         self._fatal: ServerError | None = None
         self._refused = 0
@@ -108,6 +109,7 @@ class Client:
             async with self._session.request(
                 method, url, data=content, timeout=timeout, allow_redirects=False, proxy=self._proxy
             ) as response:
+                self.pace.seen(response.headers)
                 return response.status, await self._read(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ConnectionError(str(error) or f"silent for {timeout_s:g} s") from error
@@ -202,13 +204,13 @@ class Client:
 
     async def _paid(self, url: URL, content: bytes, timeout_s: float, max_tokens: int | None) -> Generation | Fault:
         """One attempt within the API's limits and the budget; an answer without a limit can fill the context."""
-        await self.pace.ready(len(content) // 4 + (max_tokens or 0))
+        mark = await self.pace.ready(len(content) // 4 + (max_tokens or 0))
         spending = self._spending
         if spending is None:
-            return await self._sent(url, content, timeout_s)
+            return await self._sent(url, content, timeout_s, mark)
         reserved = await spending.reserve(len(content), max_tokens or self.endpoint.context)
         try:
-            found = await self._sent(url, content, timeout_s)
+            found = await self._sent(url, content, timeout_s, mark)
         except ServerError:
             spending.release(reserved)
             raise
@@ -221,7 +223,7 @@ class Client:
             spending.settle(reserved, found if isinstance(found, Generation) else None)
         return found
 
-    async def _sent(self, url: URL, content: bytes, timeout_s: float) -> Generation | Fault:
+    async def _sent(self, url: URL, content: bytes, timeout_s: float, mark: Mark) -> Generation | Fault:
         """One attempt. A fault that concerns every request is kept and raised for all."""
         if self._fatal is not None:
             raise self._fatal
@@ -235,7 +237,7 @@ class Client:
                 url, data=content, timeout=timeout, allow_redirects=False, proxy=self._proxy
             ) as response:
                 raw = await self._read(response)
-                self.pace.seen(response.headers)
+                self.pace.seen(response.headers, mark)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return self._transport_fault(error, timeout_s)
         if response.status == 200 and not is_html(raw):

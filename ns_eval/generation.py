@@ -18,6 +18,7 @@ from ns_eval.asking import asking
 from ns_eval.checks.record import recorded
 from ns_eval.client import Client
 from ns_eval.config import PriceConfig, ServerConfig
+from ns_eval.endpoint import Endpoint
 from ns_eval.files import write_text
 from ns_eval.grading import Grader, build_judge
 from ns_eval.loop import Places, Shelf, Work, generate, places_for
@@ -192,10 +193,13 @@ async def connected(backend: Backend, opened: contextlib.AsyncExitStack, *, chat
     running = await opened.enter_async_context(serving)
     places = places_for(running.slots, backend.max_concurrent_requests)
     spending = Spending(backend.price, spent_path(backend.log), backend.most_usd) if is_sold(backend.price) else None
+
+    def client(endpoint: Endpoint) -> Client:
+        limited, pace = (lambda _: places.slower()), running.info.pace
+        return Client(endpoint, alive=running.alive, on_limited=limited, spending=spending, pace=pace)
+
     clients = {
-        name: await opened.enter_async_context(
-            Client(endpoint, alive=running.alive, on_limited=lambda _: places.slower(), spending=spending)
-        )
+        name: await opened.enter_async_context(client(endpoint))
         for name, endpoint in {"": running.endpoint, **running.adapters}.items()
     }
     await opened.enter_async_context(recorded(backend.server, backend.path, backend.log, running, clients))

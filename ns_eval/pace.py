@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,8 @@ _PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # A header that asks for more is no minute's limit but a day's: waiting for it is the user's decision.
 _LONGEST_S = 600.0
+# What was sent longer ago is in no window that still counts.
+_MINUTE_S = 60.0
 
 
 @dataclass(slots=True)
@@ -29,28 +32,55 @@ class _Window:
     whole: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment among the requests: how many, and how many tokens, were let through up to it."""
+
+    requests: float = 0.0
+    tokens: float = 0.0
+
+
 class Pace:
-    """`await pace.ready(tokens)` before a request, `pace.seen(headers)` after each answer."""
+    """`mark = await pace.ready(tokens)` before a request, `pace.seen(headers, mark)` after its answer."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._windows: dict[str, _Window] = {}
+        self._sent = Mark()
+        # Those of the last minute, with their moments, and where it began.
+        self._recent: deque[tuple[float, Mark]] = deque()
+        self._before = Mark()
         self.waited_s = 0.0
 
-    def seen(self, headers: Mapping[str, str]) -> None:
-        """Takes over what an answer's headers say; those of other servers hold nothing of it."""
+    def seen(self, headers: Mapping[str, str], mark: Mark | None = None) -> None:
+        """Takes over what an answer's headers say; those of other servers hold nothing of it.
+
+        They were made when its request arrived, so what was let through after `mark` comes off what is left.
+        """
         for kind in _KINDS:
             left, whole = (_number(_said(headers, kind, what)) for what in ("remaining", "limit"))
             seconds = reset_s(_said(headers, kind, "reset"))
             if left is None or seconds is None:
                 continue
-            self._windows[kind] = _Window(left, self._clock() + min(seconds, _LONGEST_S), whole)
+            later = 0.0 if mark is None else self._later(kind, mark)
+            self._windows[kind] = _Window(left - later, self._clock() + min(seconds, _LONGEST_S), whole)
 
-    async def ready(self, tokens: int) -> None:
+    async def ready(self, tokens: int) -> Mark:
         """Returns when a request of so many tokens fits; one that is larger than a whole window waits for a fresh one."""
         while pause_s := self._pause(tokens):
             self.waited_s += pause_s
             await asyncio.sleep(pause_s)
+        now = self._clock()
+        while self._recent and self._recent[0][0] < now - _MINUTE_S:
+            self._before = self._recent.popleft()[1]
+        self._sent = Mark(self._sent.requests + 1, self._sent.tokens + tokens)
+        self._recent.append((now, self._sent))
+        return self._sent
+
+    def _later(self, kind: str, mark: Mark) -> float:
+        """What was let through after this request, in about the last minute."""
+        sent, own, before = (getattr(moment, kind) for moment in (self._sent, mark, self._before))
+        return float(sent - max(own, before))
 
     def _pause(self, tokens: int) -> float:
         now = self._clock()

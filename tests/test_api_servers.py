@@ -15,6 +15,7 @@ import pytest
 from ns_eval.backoff import Backoff
 from ns_eval.client import Client, headers_of
 from ns_eval.config import PriceConfig, ServerConfig
+from ns_eval.engines.server_info import probe
 from ns_eval.errors import BudgetError, ServerError
 from ns_eval.pace import Pace, reset_s
 from ns_eval.records import Generation, Request, Sampling
@@ -24,6 +25,7 @@ from ns_eval.servers import remote_endpoint
 from ns_eval.spending import Spending, read_spent
 from tests.commands import ns
 from tests.peers.proxied import openai_behind_a_proxy
+from tests.peers.replying import Replying, listening
 from tests.peers.scripted import Peer, Reply, answer, peer, reply
 from tests.peers.simulated import simulated
 
@@ -163,6 +165,54 @@ def test_tokens_count_too_and_a_large_request_waits_for_a_whole_minute() -> None
         return [*found, await _taken(pace, 5000), await _taken(pace, 5000)]
 
     assert asyncio.run(use()) == [True, False, True, False]
+
+
+def test_what_is_under_way_comes_off_what_an_answer_says_is_left() -> None:
+    """The header was made when its request arrived: what followed it is not counted there, what is long gone is."""
+    now = [0.0]
+
+    async def use() -> list[bool]:
+        pace = Pace(lambda: now[0])
+        marks = [await pace.ready(1) for _ in range(4)]
+        pace.seen(limited(5, "30s", 9), marks[0])  # three came after it: two are left
+        found = [await _taken(pace) for _ in range(3)]
+        now[0] = 100.0
+        last = await pace.ready(1)
+        pace.seen(limited(2, "30s", 9), marks[0])  # of a minute ago: nobody counts what came between
+        found += [await _taken(pace) for _ in range(2)]
+        pace.seen(limited(1, "30s", 9), last)
+        return found
+
+    assert asyncio.run(use()) == [True, True, False, True, False]
+
+
+def test_the_first_requests_keep_to_the_limits_that_the_probe_was_told() -> None:
+    """Two are left until the reset: the third arrives after it, however many want to go at once."""
+    arrived: list[float] = []
+
+    class Limited(Replying):
+        def do_GET(self) -> None:
+            self.say(200, {"data": [{"id": "m"}]})
+
+        def do_POST(self) -> None:
+            self.asked()
+            arrived.append(time.monotonic())
+            left, choice = max(0, 3 - len(arrived)), {"finish_reason": "stop", "message": {"content": "4"}}
+            usage = {"prompt_tokens": 7, "completion_tokens": 3}
+            reset = f"{max(0, round(1000 * (arrived[0] + 1 - arrived[-1])))}ms"
+            self.say(200, {"model": "m", "choices": [choice], "usage": usage}, limited(left, reset, 1000))
+
+    async def run(address: str) -> None:
+        endpoint = remote_endpoint(server("openai", base_url=f"{address}/v1"), "m")
+        info = await probe(endpoint)
+        async with Client(endpoint, backoff=QUICK, pace=info.pace) as client:
+            found = await asyncio.gather(*[client.complete(CHAT, timeout_s=60) for _ in range(6)])
+        assert [answer.error for answer in found] == [None] * 6
+
+    with listening(Limited) as address:
+        asyncio.run(run(address))
+    assert len(arrived) == 7
+    assert arrived[3] - arrived[0] >= 0.99
 
 
 def test_limits_are_read_off_every_answer() -> None:

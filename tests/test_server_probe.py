@@ -65,7 +65,13 @@ def test_the_text_route_is_probed_where_text_will_be_asked() -> None:
             reply(400, {"error": {"message": "Unsupported parameter: use 'max_completion_tokens' instead"}}),
             None,
             "refuses a one-token",
-            "++server.renames.max_tokens=max_completion_tokens",
+            "++server.renames.max_tokens=max_completion_tokens and '++server.refuses=[temperature,top_p]'",
+        ),
+        (
+            reply(400, {"error": {"message": "Unsupported value: 'temperature' does not support 0 with this model."}}),
+            None,
+            "refuses a one-token",
+            "'++server.refuses=[temperature,top_p]'",
         ),
     ],
 )

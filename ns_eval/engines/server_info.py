@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ns_eval.client import Client
 from ns_eval.endpoint import Endpoint, body
 from ns_eval.errors import ServerError
+from ns_eval.pace import Pace
 from ns_eval.records import Json, Request, Sampling, loads
 from ns_eval.replies import Fault, is_html, read_answer, read_refusal, refusal
 
 _MODELS_S = 30.0
+_REFUSES = "'++server.refuses=[temperature,top_p]'"
 
 
 class NotReady(ServerError):
@@ -22,12 +25,13 @@ class NotReady(ServerError):
 class ServerInfo:
     """`models`: the ids under /v1/models, empty where that route is missing. `answered_as`: the name in the answer.
 
-    `context` is in tokens for prompt and answer together, where the server tells it.
+    `context` is in tokens for prompt and answer together, where the server tells it; `pace` what it still takes this minute.
     """
 
     models: tuple[str, ...]
     answered_as: str
     context: int | None
+    pace: Pace = field(default_factory=Pace, compare=False, repr=False)
 
 
 async def probe(endpoint: Endpoint, *, chat: bool = True, timeout_s: float = 120.0) -> ServerInfo:
@@ -50,7 +54,7 @@ async def probe(endpoint: Endpoint, *, chat: bool = True, timeout_s: float = 120
             ) from error
     answered_as = _answered_as(endpoint, status, raw)
     listed = models.get(endpoint.model)
-    return ServerInfo(tuple(models), answered_as, _context(listed) if listed else None)
+    return ServerInfo(tuple(models), answered_as, _context(listed) if listed else None, client.pace)
 
 
 def _hello(chat: bool) -> tuple[tuple[Mapping[str, Json], ...] | None, str | None]:
@@ -114,7 +118,9 @@ def _hint(said: str) -> str | None:
     if "chat template" in said or "chat_template" in said:
         return "the checkpoint has no chat template: use ++inference.endpoint_type=text with --prompt_template=…"
     if "max_completion_tokens" in said:
-        return "add ++server.renames.max_tokens=max_completion_tokens"
+        return f"a reasoning model: add ++server.renames.max_tokens=max_completion_tokens and {_REFUSES}"
+    if re.search(r"unsupported.*\b(temperature|top_p)\b", said, re.IGNORECASE):
+        return f"a reasoning model: add {_REFUSES}, and its own defaults apply"
     if "cannot be empty" in said:
         return "the checkpoint's folder lacks its tokenizer files (tokenizer.json, tokenizer_config.json)"
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,9 +19,11 @@ class Replying(BaseHTTPRequestHandler):
         """The body of the request."""
         return json.loads(self.rfile.read(int(self.headers["content-length"])))
 
-    def say(self, status: int, body: dict[str, Any]) -> None:
+    def say(self, status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:
         raw = json.dumps(body).encode()
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("content-length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)
