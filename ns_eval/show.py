@@ -51,7 +51,7 @@ class ShowConfig:
     labels: str | None = None
     """Of disagreements: human labels, JSON lines of id, seed and label, which then count before the checker."""
     most: int = 20
-    """Of disagreements: how many of each benchmark."""
+    """Of disagreements: how many of each benchmark; samples that share a call count once."""
     json: bool = False
     """Print JSON."""
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import msgspec
 
@@ -19,6 +19,8 @@ ANY = -1
 Labels: TypeAlias = Mapping[tuple[str, int | None], float]
 # Where a verdict is a rating, the one that stands for it.
 _HEADLINES = ("overall_score", "score", "win")
+# Where a judge's raw text stands, if not in `<name>_judgement`; of two parts the first.
+_TEXTS = {"pairwise": "judgement-gen-base", "mt_bench": "mt_bench_judgement_1"}
 _MARKER = re.compile(r"\bjudge?ment[\"'*_`\s]*(?:\bis\b[*_\s]*)?:[\s\"'*_`]*", re.IGNORECASE)
 _YES_NO = re.compile(r"(yes|no)\b", re.IGNORECASE)
 _WORDS = {"yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0, "correct": 1.0, "incorrect": 0.0}
@@ -52,6 +54,7 @@ class _Line(msgspec.Struct):
     is_correct: bool | None = None
     judge_correct: bool | None = None
     judgement: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,12 @@ class Judged:
         return self.source == "model"
 
 
+def number(value: float | None) -> float:
+    """A value that is known to be there."""
+    assert value is not None
+    return value
+
+
 def read_judged(folder: Path, judge: str = "judge") -> list[Judged]:
     """Every sample of a benchmark's judged folder, ours or NeMo-Skills'.
 
@@ -94,7 +103,7 @@ def read_judged(folder: Path, judge: str = "judge") -> list[Judged]:
         DataError: no output file, a broken line, or not one verdict of that judge.
     """
     outputs = find_outputs(folder)
-    rows = [_judged(line, number, output.seed, judge) for output in outputs for number, line in _lines(output.paths)]
+    rows = [_judged(line, number, output.seed, judge) for output in outputs for number, line in _lines(output.paths, judge)]
     found = [row for row in rows if row is not None]
     if not found:
         raise DataError(
@@ -142,8 +151,10 @@ def labelled(rows: Sequence[Judged], labels: Labels) -> list[Judged]:
     return found
 
 
-def _lines(paths: Sequence[Path]) -> Iterator[tuple[int, _Line]]:
-    decode = msgspec.json.Decoder(_Line).decode
+def _lines(paths: Sequence[Path], judge: str) -> Iterator[tuple[int, _Line]]:
+    named = {"text": _TEXTS.get(judge, f"{judge}_judgement")}
+    made = msgspec.defstruct("_Line", [("text", str | None, None)], bases=(_Line,), rename=named)
+    decode = msgspec.json.Decoder(cast(type[_Line], made)).decode
     count = 0
     for path in paths:
         with path.open("rb") as file:
@@ -181,7 +192,7 @@ def _judged(line: _Line, number: int, seed: int | None, judge: str) -> Judged | 
         problem=line.problem or "",
         expected="" if line.expected_answer is None else str(line.expected_answer),
         predicted="" if line.predicted_answer is None else str(line.predicted_answer),
-        judgement=line.judgement or "",
+        judgement=line.text or line.judgement or "",
     )
 
 

@@ -9,61 +9,26 @@ strings, no answer, proved equal) would only flatter it. Definitions: docs/judge
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from summarize.agreement import (
-    Confusion,
-    Interval,
-    by_question,
-    cohen_kappa,
-    confusion,
-    contingency,
-    gwet_ac1,
-    krippendorff_alpha,
-    quadratic_kappa,
-    question_interval,
-)
+from summarize.agreement import Interval, confusion, krippendorff_alpha
 from summarize.corrected import Corrected, codes, prediction_powered, rogan_gladen
 from summarize.distributions import normal_quantile
+from summarize.families import families
 from summarize.intervals import Floats, interval, wilson
 from summarize.intervals import Interval as How
-from summarize.judged import Judged
+from summarize.judged import Judged, number
 from summarize.lengths import Slope, length_slope
+from summarize.references import Agreement, Ratings, against_ratings, agreements
 
 # A headline with more than this share of unreadable judgements is no result of the model.
 MOST_MISSING = 0.02
 # A judge that gave one verdict this often or more, without exception, is suspected of giving no other.
 _SUSPICIOUS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """The judge against `reference` (symbolic or label) on samples that have both; `confusion` where it is yes or no."""
-
-    reference: str
-    n: int
-    agreed: int
-    confusion: Confusion | None
-    kappa: float | None
-    kappa_interval: Interval | None
-    ac1: float | None
-    ac1_interval: Interval | None
-
-
-@dataclass(frozen=True, slots=True)
-class Ratings:
-    """Ratings against human ones: the share of equal ones, of those at most one apart, kappa with quadratic weights."""
-
-    n: int
-    equal: float
-    within_one: float
-    kappa: float | None
-    kappa_interval: Interval | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,37 +102,13 @@ def reliability(rows: Sequence[Judged], *, model: str = "", scale: Interval | No
         score=_mean(question_means),
         interval=interval(question_means, How()) if ends == (0.0, 1.0) else None,
         bounds=_bounds(known, len(lost), ends),
-        agreements=_agreements(asked, seed) if binary else (),
-        ratings=None if binary else _ratings(asked, seed),
+        agreements=agreements(asked, seed) if binary else (),
+        ratings=None if binary else against_ratings(asked, seed),
         flips=_flips(rows, binary),
         swap=_swap(asked),
         length=_length(asked),
         corrected=_corrected(asked, ends, binary),
         warnings=tuple(_warnings(rows, asked, lost, model)),
-    )
-
-
-def agreement(
-    reference: str,
-    questions: Sequence[Hashable],
-    judge: Sequence[Hashable],
-    holds: Sequence[Hashable],
-    *,
-    seed: int = 0,
-) -> Agreement:
-    """Agreement on verdicts of any kind: yes or no, or the names of categories. Intervals draw whole questions."""
-    tables = by_question(questions, judge, holds)
-    whole = tables.sum(axis=0)
-    yes_no = all(isinstance(value, bool) for value in (*judge, *holds))
-    return Agreement(
-        reference,
-        int(whole.sum()),
-        int(np.trace(whole)),
-        confusion([value is True for value in judge], [value is True for value in holds]) if yes_no else None,
-        cohen_kappa(whole),
-        question_interval(tables, cohen_kappa, seed=seed),
-        gwet_ac1(whole),
-        question_interval(tables, gwet_ac1, seed=seed),
     )
 
 
@@ -180,68 +121,6 @@ def disagreements(rows: Sequence[Judged]) -> list[Judged]:
     return sorted(found, key=lambda row: (row.label is None, row.value == 1.0, row.question, row.seed or 0))
 
 
-def families(model: str) -> frozenset[str]:
-    """The families that a model's name tells: Qwen in Qwen2.5-32B-Instruct, DeepSeek and Qwen in a distilled model."""
-    text = model.lower()
-    return frozenset(family for family, pattern in _FAMILIES.items() if re.search(pattern, text))
-
-
-_FAMILIES = {
-    "qwen": r"qwen|qwq",
-    "llama": r"llama|vicuna",
-    "gpt": r"(?<![a-z])gpt|(?<![a-z0-9])o[134](?:-mini|-pro|-preview)?(?![a-z0-9])",
-    "claude": r"claude",
-    "gemini": r"gemini|gemma",
-    "mistral": r"mistral|mixtral|ministral|magistral",
-    "deepseek": r"deepseek",
-    "phi": r"(?<![a-z])phi-?\d",
-    "falcon": r"falcon",
-    "nemotron": r"nemotron",
-    "grok": r"grok",
-    "glm": r"(?<![a-z])(?:chat)?glm",
-    "kimi": r"kimi|moonshot",
-    "olmo": r"olmo|tulu",
-}
-
-
-def _agreements(asked: Sequence[Judged], seed: int) -> tuple[Agreement, ...]:
-    references = {
-        "symbolic": [(row, row.symbolic) for row in asked if row.symbolic is not None],
-        "label": [(row, row.label == 1.0) for row in asked if row.label in (0.0, 1.0)],
-    }
-    return tuple(
-        agreement(
-            name,
-            [row.question for row, _ in pairs],
-            [row.value == 1.0 for row, _ in pairs],
-            [truth for _, truth in pairs],
-            seed=seed,
-        )
-        for name, pairs in references.items()
-        if pairs
-    )
-
-
-def _ratings(asked: Sequence[Judged], seed: int) -> Ratings | None:
-    pairs = [(row.question, _number(row.value), row.label) for row in asked if row.label is not None]
-    if not pairs:
-        return None
-    gaps = np.array([abs(value - label) for _, value, label in pairs])
-    # Every whole place between the ends, so that a rating nobody gave keeps its distance.
-    places = [float(place) for place in range(*_span([value for pair in pairs for value in pair[1:]]))]
-    whole = all(value in places for pair in pairs for value in pair[1:])
-    tables = np.array([contingency([one], [other], places) for _, one, other in pairs]) if whole else None
-    group = codes(pair[0] for pair in pairs)
-    summed = None if tables is None else np.array([tables[group == code].sum(axis=0) for code in range(group.max() + 1)])
-    return Ratings(
-        len(pairs),
-        float((gaps == 0).mean()),
-        float((gaps <= 1).mean()),
-        None if tables is None else quadratic_kappa(tables.sum(axis=0)),
-        None if summed is None else question_interval(summed, quadratic_kappa, seed=seed),
-    )
-
-
 def _flips(rows: Sequence[Judged], binary: bool) -> Flips | None:
     """One entry a call: samples that share a call repeat the same replies."""
     calls = {row.key or (row.question, row.seed): row.repeats for row in rows if len(row.repeats) > 1}
@@ -251,8 +130,8 @@ def _flips(rows: Sequence[Judged], binary: bool) -> Flips | None:
         return None
     flipped = sum(len(set(values)) > 1 for values in read)
     matrix = np.full((len(read), max(map(len, read))), np.nan)
-    for number, values in enumerate(read):
-        matrix[number, : len(values)] = values
+    for place, values in enumerate(read):
+        matrix[place, : len(values)] = values
     alpha = krippendorff_alpha(matrix, "nominal" if binary else "ordinal")
     return Flips(len(read), flipped, _share(flipped, len(read)), alpha)
 
@@ -272,7 +151,7 @@ def _length(asked: Sequence[Judged]) -> Slope | None:
     matched = [row for row in rows if row.symbolic is not None]
     control = [row.symbolic is True for row in rows] if len(matched) == len(rows) else None
     lengths, questions = [row.length or 0 for row in rows], [row.question for row in rows]
-    return length_slope([_number(row.value) for row in rows], lengths, questions, control) if rows else None
+    return length_slope([number(row.value) for row in rows], lengths, questions, control) if rows else None
 
 
 def _corrected(asked: Sequence[Judged], ends: Interval | None, binary: bool) -> tuple[Corrected, ...]:
@@ -282,12 +161,12 @@ def _corrected(asked: Sequence[Judged], ends: Interval | None, binary: bool) -> 
     found: list[Corrected | None] = []
     if binary and all(label in (0.0, 1.0) for _, label in marked):
         counts = confusion([row.value == 1.0 for row, _ in marked], [label == 1.0 for _, label in marked])
-        rate = _mean([_number(row.value) for row in asked]) or 0.0
+        rate = _mean([number(row.value) for row in asked]) or 0.0
         found.append(rogan_gladen(rate, len(asked), counts))
     found.append(
         prediction_powered(
-            [_number(row.value) for row in others],
-            [_number(row.value) for row, _ in marked],
+            [number(row.value) for row in others],
+            [number(row.value) for row, _ in marked],
             [label for _, label in marked],
             questions=([row.question for row in others], [row.question for row, _ in marked]),
             scale=ends or (-np.inf, np.inf),
@@ -309,7 +188,7 @@ def _warnings(rows: Sequence[Judged], asked: Sequence[Judged], lost: Sequence[Ju
         found.append(f"verdicts of different judges or prompts are mixed: {', '.join(judges) or 'several prompts'}")
     values = {row.value for row in asked}
     if len(asked) >= _SUSPICIOUS and len(values) == 1:
-        found.append(f"the judge always gave the same verdict ({_number(values.pop()):g}) on {len(asked)} samples")
+        found.append(f"the judge always gave the same verdict ({number(values.pop()):g}) on {len(asked)} samples")
     if rows and len(lost) / len(rows) > MOST_MISSING:
         found.append(f"{len(lost)} of {len(rows)} judgements are missing: above {MOST_MISSING:.0%} the score is no headline")
     return found
@@ -318,20 +197,21 @@ def _warnings(rows: Sequence[Judged], asked: Sequence[Judged], lost: Sequence[Ju
 def _contradicted(row: Judged) -> bool:
     if row.label is not None:
         return row.value != row.label
-    return row.symbolic is not None and row.value != float(row.symbolic)
+    # A rating says something else than right or wrong.
+    return row.scale is None and row.symbolic is not None and row.value != float(row.symbolic)
 
 
 def _question_means(known: Sequence[Judged]) -> Floats:
     """Samples of one question are one unit, however many there are."""
     group = codes(row.question for row in known)
-    values = np.array([_number(row.value) for row in known], np.float64)
+    values = np.array([number(row.value) for row in known], np.float64)
     return np.asarray(np.bincount(group, weights=values) / np.bincount(group), np.float64) if known else np.zeros(0)
 
 
 def _bounds(known: Sequence[Judged], lost: int, ends: Interval | None) -> Interval | None:
     if not lost or ends is None:
         return None
-    total, n = sum(_number(row.value) for row in known), len(known) + lost
+    total, n = sum(number(row.value) for row in known), len(known) + lost
     return (total + lost * ends[0]) / n, (total + lost * ends[1]) / n
 
 
@@ -339,14 +219,5 @@ def _share(hits: int, n: int) -> Interval:
     return wilson(hits / n, n, normal_quantile(0.975))
 
 
-def _span(values: Sequence[float]) -> tuple[int, int]:
-    return int(np.floor(min(values))), int(np.ceil(max(values))) + 1
-
-
 def _mean(values: Sequence[float] | Floats) -> float | None:
     return float(np.mean(values)) if len(values) else None
-
-
-def _number(value: float | None) -> float:
-    assert value is not None
-    return value

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 
 from summarize.agreement import Interval
 from summarize.judged import Judged, labelled, read_judged, read_labels
-from summarize.reliability import Agreement, Reliability, disagreements, reliability
+from summarize.references import Agreement
+from summarize.reliability import Reliability, disagreements, reliability
 
 _REFERENCES = {"symbolic": "the symbolic verdict", "label": "human labels"}
 
@@ -66,26 +67,48 @@ def describe_agreement(found: Agreement) -> list[str]:
 
 
 def describe_disagreements(rows: Sequence[Judged], most: int = 20) -> str:
-    """The first `most` samples on which the judge is contradicted, with what one needs to decide who is right."""
-    blocks = [_block(row) for row in rows[:most]]
-    if len(rows) > most:
-        blocks.append(f"... and {len(rows) - most} more")
+    """The first `most` calls on which the judge is contradicted, with what one needs to decide who is right.
+
+    Samples that share a call are read once.
+    """
+    calls: dict[Hashable, list[Judged]] = {}
+    for row in rows:
+        calls.setdefault((row.key or (row.question, row.seed), row.label), []).append(row)
+    blocks = [_block(shared) for shared in list(calls.values())[:most]]
+    left = len(rows) - sum(map(len, list(calls.values())[:most]))
+    if left:
+        blocks.append(f"... and {left} more sample{'s' * (left > 1)}")
     return "\n\n".join(blocks) if blocks else "The judge is contradicted nowhere."
 
 
-def _block(row: Judged) -> str:
+def _block(shared: Sequence[Judged]) -> str:
+    """The samples of one call."""
+    row = shared[0]
     reference = row.label if row.label is not None else float(bool(row.symbolic))
     name = "label" if row.label is not None else "symbolic"
     judgement = row.judgement.strip() or "(no text kept)"
+    who = "; ".join(f"{question} {_seeds(seeds)}" for question, seeds in _by_question(shared).items())
     return "\n".join(
         [
-            f"{row.question} seed {'greedy' if row.seed is None else row.seed}: judge {row.value:g}, {name} {reference:g}",
+            f"{who}: judge {row.value:g}, {name} {reference:g}",
             f"  problem    {_short(row.problem, 300)}",
             f"  expected   {_short(row.expected, 200)}",
             f"  predicted  {_short(row.predicted, 200)}",
             f"  judgement  {_short(judgement, 400)}",
         ]
     )
+
+
+def _by_question(rows: Sequence[Judged]) -> dict[str, list[int | None]]:
+    found: dict[str, list[int | None]] = {}
+    for row in rows:
+        found.setdefault(row.question, []).append(row.seed)
+    return found
+
+
+def _seeds(seeds: Sequence[int | None]) -> str:
+    named = ["greedy" if seed is None else str(seed) for seed in seeds]
+    return f"seed{'s' * (len(named) > 1)} {', '.join(named)}"
 
 
 def _counts(found: Reliability) -> Iterator[str]:

@@ -16,8 +16,10 @@ import pytest
 import statsmodels.api as sm
 from statsmodels.stats.inter_rater import cohens_kappa
 
+from summarize.families import families
 from summarize.judged import Judged
-from summarize.reliability import agreement, disagreements, families, reliability
+from summarize.references import agreement
+from summarize.reliability import disagreements, reliability
 from summarize.reliability_text import describe, describe_agreement, describe_disagreements
 from tests.paths import SHARED, needs_shared
 
@@ -127,7 +129,7 @@ def test_what_contradicts_a_label_is_listed_for_a_reader() -> None:
     assert len(found) == 28  # 421 agree on three labels, and one refusal was called a partial one
     text = describe_disagreements(found, most=3)
     assert f"{found[0].question} seed greedy: judge {found[0].value:g}, label" in text
-    assert text.endswith("... and 25 more")
+    assert text.endswith("... and 25 more samples")
 
 
 def prometheus() -> list[dict[str, list[int]]]:

@@ -15,7 +15,7 @@ from judges.symbolic import SymbolicJudge
 from ns_eval.errors import DataError
 from ns_eval.records import Generation, Json, Question, Sample, Verdict, sample_row, write_jsonl
 from summarize.judged import ANY, Judged, labelled, read_judged, read_labels
-from summarize.reliability import reliability
+from summarize.reliability import disagreements, reliability
 from summarize.reliability_text import report, report_disagreements
 from tests.paths import SHARED, needs_shared
 
@@ -78,12 +78,15 @@ def test_ratings_are_read_by_their_overall_score(tmp_path: Path) -> None:
     question = Sample(Question("q", "How?"), None, "ok", Generation("So."))
     reply = Generation('{"comments": "c", "helpfulness": 4}')
     verdict = judge.verdict(question, reply)
-    done = Sample(question.question, None, "ok", question.generation, (verdict,))
+    done = Sample(question.question, None, "ok", question.generation, (Verdict("symbolic", True), verdict))
     columns = row_columns(judge, verdict, Call("m", "k", (reply,), judge.shown(question)))
     write_jsonl(tmp_path / "output.jsonl", [judged_row(sample_row(done), columns)])
     rows = read_judged(tmp_path, "rubric")
     assert [(row.value, row.seed, row.length, row.scale) for row in rows] == [(4.0, None, 3, (1.0, 5.0))]
     assert reliability(rows).score == 4.0 and reliability(rows).agreements == ()
+    assert rows[0].judgement == reply.text
+    # A 4 does not contradict a right answer; a person's 5 does.
+    assert disagreements(rows) == [] and len(disagreements(labelled(rows, {("q", ANY): 5.0}))) == 1
 
 
 @needs_shared
@@ -131,7 +134,8 @@ def test_the_report_of_a_folder_names_what_a_reader_must_know(tmp_path: Path) ->
     assert any(line.startswith("against human labels: agreement 50.00% (2 of 4)") for line in lines)
     assert lines[-1] == "! 2 of 10 judgements are missing: above 2% the score is no headline"
     text = report_disagreements(tmp_path / "judged", labels=labels)
-    assert text.startswith("q3 seed 0: judge 1, label 0\n  problem    Problem 3\n  expected   2\n  predicted  5")
+    # Both seeds answered alike: one call, read once.
+    assert text.startswith("q3 seeds 0, 1: judge 1, label 0\n  problem    Problem 3\n  expected   2\n  predicted  5")
 
 
 def labels_file(tmp_path: Path, *rows: dict[str, Json]) -> Path:
