@@ -9,7 +9,7 @@ import numpy as np
 
 from ns_eval.scores import Meta
 from summarize.at_k import Votes, pass_at_k
-from summarize.questions import GREEDY, Floats, Integers, Samples
+from summarize.questions import GREEDY, JOINT, Floats, Integers, Samples
 from summarize.voting import expected_votes
 
 
@@ -54,7 +54,7 @@ def coverage(found: Samples, meta: Meta, *, whole: bool) -> Coverage:
     missing = np.zeros(len(failed), np.bool_)
     for name, value in found.values.items():
         # `both` and `any` may be known without every judge; what was asked for is each judge's own verdict.
-        if name not in ("both_correct", "any_correct") and name not in found.graded:
+        if name not in JOINT and name not in found.graded:
             missing |= np.isnan(value[kept])
     if found.graded == found.values.keys():
         # Nothing but ratings: a sample is graded where its headline is known.

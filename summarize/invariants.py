@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ns_eval.errors import DataError
-from summarize.questions import Flags, PerQuestion, Samples
+from summarize.questions import JOINT, Flags, PerQuestion, Samples
 
 # Sums of up to a thousand products of floats.
 _SLACK = 1e-9
@@ -29,7 +29,7 @@ def check(found: Samples, reduced: Mapping[str, PerQuestion]) -> None:
         _refuse(
             found, np.logical_or(full, over.any(axis=1) & (item.mixed == 0)), f"majority@k of {score} exceeds its pass@k"
         )
-    judges = [name for name in reduced if name.endswith("_correct") and name not in ("both_correct", "any_correct")]
+    judges = [name for name in reduced if name.endswith("_correct") and name not in JOINT]
     if "both_correct" in reduced:
         for judge in judges:
             _check_order(found, reduced, "both_correct", judge)

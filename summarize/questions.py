@@ -24,6 +24,7 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 # Seeds count from 0; the greedy answer has none.
 GREEDY = -1
+JOINT = ("both_correct", "any_correct")  # made of all verdicts, given by no judge
 _ATTEMPT_WITHOUT_ANSWER = ("truncated", "no_answer", "filtered")
 # Of several graded scores of one judge, the one that stands for the sample.
 HEADLINES = ("score_overall_score", "score_score", "score_win")
@@ -203,8 +204,7 @@ def _values(scores: Scores, order: Integers, status: npt.NDArray[np.str_], class
         values[name] = value
     verdicts = [value for name, value in values.items() if name.endswith("_correct")]
     if len(verdicts) > 1:
-        values["both_correct"] = _all_of(verdicts)
-        values["any_correct"] = 1.0 - _all_of([1.0 - value for value in verdicts])
+        values |= dict(zip(JOINT, (_all_of(verdicts), 1.0 - _all_of([1.0 - value for value in verdicts])), strict=True))
     return {name: values[name] for name in sorted(values, key=_place)}
 
 
@@ -212,7 +212,7 @@ def _place(name: str) -> tuple[bool, int]:
     """Verdicts before graded scores, in source 003's order of columns; of those the headline first."""
     if name.startswith("score_"):
         return True, int(name not in HEADLINES)
-    known = ("symbolic_correct", "judge_correct", "both_correct", "any_correct")
+    known = ("symbolic_correct", "judge_correct", *JOINT)
     return False, known.index(name) if name in known else 1
 
 

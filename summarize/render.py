@@ -7,18 +7,20 @@ import io
 from collections.abc import Sequence
 
 from summarize.coverage import Coverage
-from summarize.questions import FAILURES
+from summarize.questions import FAILURES, HEADLINES, JOINT
 from summarize.tables import Cell, Row, Table
 
 _NONE = "n/a"
 
 
 def score_columns(table: Table, chosen: Sequence[str] = ()) -> list[str]:
-    """The scores of a table that get a column: those chosen, else the verdicts, else the graded scores."""
+    """The scores of a table that get a column: those chosen, else the verdicts and what stands for a judge's ratings, else
+    the graded scores."""
     known = list(dict.fromkeys(score for row in table.rows for score in row.cells))
     if chosen:
         return [name for name in chosen if name in known]
-    return [name for name in known if not name.startswith("score_")] or known
+    verdicts = [name for name in known if not name.startswith("score_")]
+    return [*verdicts, *(name for name in HEADLINES if name in known)] if verdicts else known
 
 
 def classic(table: Table, chosen: Sequence[str] = ()) -> str:
@@ -90,9 +92,10 @@ def notes(table: Table) -> list[str]:
         missing = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
         found.append(f"* {covered.graded} of {covered.expected} samples are graded: {missing}")
         found += [
-            f"  {row.label} {score}: {percent(own.worst)} to {percent(own.best)} over all {covered.questions} questions"
+            f"  {row.label} {name}: {percent(own.worst)} to {percent(own.best)} over all {covered.questions} questions"
             for row in table.rows
-            if (own := row.cells.get(score, Cell(None, 0))).worst is not None
+            for name, own in row.cells.items()
+            if name not in JOINT and own.worst is not None and own.worst != own.best
         ]
     failed = {name: headline.cells[name].value for name in FAILURES if name in headline.cells}
     if failed:

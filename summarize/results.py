@@ -16,6 +16,7 @@ from ns_eval.errors import CoverageError, UsageError, suggest
 from ns_eval.files import write_text
 from ns_eval.schema import positional
 from ns_eval.scores import Scores, load
+from summarize.coverage import Coverage
 from summarize.discover import Found, Results, discover, run_folders
 from summarize.extended import extended
 from summarize.groups import grouped
@@ -267,12 +268,17 @@ def _require_coverage(summary: Summary, least: float) -> None:
         raise CoverageError(
             f"{table.name}: {covered.graded} of {covered.expected} samples are graded ({100 * covered.share:.1f}%), "
             f"--min_coverage asks for {100 * least:g}%{f': {short}' if short else ''}",
-            hint=_finish(item),
+            hint=_finish(item, covered),
         )
 
 
-def _finish(item: Found) -> str:
-    """The command that completes the benchmark."""
+def _finish(item: Found, covered: Coverage) -> str:
+    """What completes the benchmark: the command that asks the rest, or another judge where that has nothing to ask."""
+    if covered.graded + covered.judge_missing == covered.expected and (item.folder / "judging.json").exists():
+        return (
+            "the judge gave no verdict on the others, `judging` in their rows says why: judge with another one into another "
+            "folder, or again with --rerun_done; --min_coverage=0 takes it as it is"
+        )
     command = None if item.run is None else _command(item.run, item.name)
     if command is None:
         return "run the same evaluation again, it asks what is missing; or --min_coverage=0 takes it as it is"
