@@ -51,17 +51,22 @@ class Asker:
         while not replies or retry(replies[-1], len(replies)):
             request = Request(name, repeat or None, sampling, messages=tuple(messages(len(replies) + 1)))
             replies.append(await self.client.complete(request, timeout_s=self.share.timeout_s))
-        return _together(replies)
+        return _together(replies, self.share.backend.model)
 
 
-def _together(replies: Sequence[Generation]) -> Generation:
+def asked_model(reply: Generation, otherwise: str) -> str:
+    """Who gave a stored reply: a folder that was judged with ++force=true holds those of several."""
+    return str(reply.meta.get("model", otherwise))
+
+
+def _together(replies: Sequence[Generation], model: str) -> Generation:
     last = replies[-1]
     return dataclasses.replace(
         last,
         prompt_tokens=total(reply.prompt_tokens for reply in replies),
         completion_tokens=total(reply.completion_tokens for reply in replies),
         seconds=sum(reply.seconds for reply in replies),
-        meta={**last.meta, "asks": len(replies)},
+        meta={**last.meta, "asks": len(replies), "model": model},
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import msgspec
 
 from judges.asking import Shown
-from judges.calls import Asker, Task, all_answered, calls_shelf, stored_replies
+from judges.calls import Asker, Task, all_answered, asked_model, calls_shelf, stored_replies
 from judges.outputs import Outputs, Place
 from judges.record import Call, judged_row, row_columns, status_of
 from judges.selecting import Selecting
@@ -204,7 +204,7 @@ class _Judging:
         said = [tuple(replies[f"{key}.{part}.{repeat}"] for part in parts) for repeat in range(judge.asks_of(sample))]
         verdicts = [judge.verdict(sample, *reply) for reply in said]
         call = Call(
-            model=self._share.backend.model,
+            model=asked_model(said[0][0], self._share.backend.model),
             key=key,
             replies=said[0],
             shown=judge.shown(sample),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from judges.calls import Asker, calls_shelf, stored_replies
+from judges.calls import Asker, asked_model, calls_shelf, stored_replies
 from judges.genselect import Choice, GenSelect, Group
 from judges.outputs import Outputs, Place
 from judges.replies import after_thinking
@@ -95,7 +95,8 @@ class Selecting:
                 tally.largest_group = max(tally.largest_group, len(group.samples))
                 tally.sources[choice.source] += 1
                 tally.requests += 0 if reply is None else int(reply.meta.get("asks", 1))
-                columns = self._selector.columns(group, choice, reply, self._share.backend.model)
+                model = self._share.backend.model if reply is None else asked_model(reply, self._share.backend.model)
+                columns = self._selector.columns(group, choice, reply, model)
                 target.write(dumps({**self._row(choice.sample), **columns, "seed": None}))
         (self._folder / f"{seed_file.output_name(None)}.done").touch()
         tally.said = tally.told()

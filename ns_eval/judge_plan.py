@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ns_eval.generation import Backend
 from ns_eval.grading import asks_a_model, build_judge
 from ns_eval.options import ASK_SPELLINGS, EvalConfig, GenerateConfig
 from ns_eval.plan import Plan
-from ns_eval.records import Json, Sampling, loads
+from ns_eval.records import Json, Sampling, dumps, loads, read_jsonl
 from ns_eval.resources import conf_file, conf_names
 from ns_eval.rundir import Expected
 from ns_eval.runs import BenchmarkRun
@@ -232,10 +233,20 @@ def expect_calls(asked: Judging, config: GenerateConfig, *, force: bool) -> None
         "judge": asked.judge,
         "model": models.identity(models.weights(config.model)),
         "sampling": dataclasses.asdict(sampling(config)),
-        "questions": rundir.question_set(asked.source),
+        "questions": _questions_of(asked),
     }
     expected = Expected("judge-calls", 0, (None,), "", settings, asked.judge)
     rundir.expect(asked.folder / "judge-calls", expected, force=force)
+
+
+def _questions_of(asked: Judging) -> Json:
+    """What tells these questions from others: what the run recorded, else a hash of what the first file asks."""
+    recorded = rundir.question_set(asked.source)
+    if recorded is not None:
+        return recorded
+    first = next(iter(rundir.outputs(asked.source, asked.seeds).values()))
+    problems = sorted({str(row.get("problem") or row.get("question") or "") for _, row in read_jsonl(first)})
+    return hashlib.sha256(dumps({"problems": problems})).hexdigest()[:16]
 
 
 def expect_all(found: Chained, *, force: bool) -> None:

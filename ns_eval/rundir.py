@@ -87,7 +87,8 @@ def outputs(folder: Path, seeds: Sequence[int | None] | None = None) -> dict[int
     missing = [seed for seed in wanted if seed not in found]
     if missing:
         there = ",".join(str(seed) for seed in found if seed is not None)
-        hint = f"run the evaluation to its end, or take what is there: --random_seeds={there}" if seeds is None else None
+        end = "run the evaluation to its end, or take what is there"
+        hint = f"{end}: --random_seeds={there}" if there else f"{end}: the greedy answer, without seeds"
         raise DataError(
             f"{folder}: {output_name(missing[0])} is missing; {len(missing)} of {len(wanted)} seeds are not there", hint=hint
         )

@@ -83,7 +83,10 @@ def test_what_a_judge_does_not_say_is_missing_with_its_reason_and_its_bounds(tmp
     assert asks == {"1": None, "clear": 1, "denied": 1, **dict.fromkeys(unparsed, 4), "long": 1}
     spent = {row["predicted_answer"]: row["judging"]["judge"].get("num_generated_tokens") for row in found}
     assert spent["clear"] == 3 and spent["prose"] == 12  # of all four asks
+    told = ns("summarize_results", "out", cwd=tmp_path, code=6)
+    assert "the judge gave no verdict on the others, `judging` in their rows says why" in told.stderr
     printed = ns("summarize_results", "out", "--min_coverage=0", cwd=tmp_path).stdout
+    assert "pass@1 judge_correct: 28.57% to 85.71% over all 7 questions" in printed
     # 2 right, 1 wrong, 4 missing of 7.
     assert "missing: 4 (1 context_overflow, 3 unparsed); score 0.2857 to 0.8571" in printed
     assert "! 4 of 7 judgements are missing: above 2% the score is no headline" in printed
@@ -166,30 +169,41 @@ def test_a_model_that_cannot_judge_judges_nothing(tmp_path: Path) -> None:
     assert "score 0.0000 to 1.0000, if all were wrong to if all were right" in printed
 
 
-def test_a_judging_job_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+def killed_at(argv: list[str], cwd: Path, calls: Path, size: int) -> None:
+    """Starts a judging, and ends all of it with SIGKILL once so many bytes of replies are on disk."""
+    running = start(*argv, cwd=cwd)
+    deadline = time.monotonic() + 120
+    while not calls.exists() or calls.stat().st_size < size:
+        assert running.poll() is None and time.monotonic() < deadline, running.communicate()
+        time.sleep(0.02)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+
+
+@pytest.mark.parametrize("chunks", [1, 2], ids=["whole", "chunked"])
+def test_a_judging_job_that_is_killed_goes_on_where_it_was(tmp_path: Path, chunks: int) -> None:
     source = run_of(tmp_path / "in", [str(number) for number in range(2, 42)], (0, 1))
     calls = tmp_path / "judged" / "judge-calls"
+    unfinished = calls / ("output.jsonl-async" if chunks == 1 else "output_chunk_1.jsonl-async")
     with simulated("--fixed-latency-ms", "60", "--text", "Judgement: Yes\n", "--answers", "1") as engine:
         argv = ["generate", "--generation_type=math_judge", "--model=sim", f"--server_address={engine.url}/v1"]
         argv += [f"--input_dir={source}", "--output_dir=judged", "--max_concurrent_requests=2"]
-        running = start(*argv, cwd=tmp_path)
-        deadline = time.monotonic() + 120
-        while not (calls / "output.jsonl-async").exists() or len((calls / "output.jsonl-async").read_bytes()) < 2000:
-            assert running.poll() is None and time.monotonic() < deadline, running.communicate()
-            time.sleep(0.05)
-        os.killpg(running.pid, signal.SIGKILL)
-        running.communicate()
+        argv += [] if chunks == 1 else [f"--num_chunks={chunks}"]
+        killed_at(argv, tmp_path, unfinished, 1500)
         assert not list((tmp_path / "judged").glob("output*.jsonl"))
-        done = len((calls / "output.jsonl-async").read_text().splitlines())
+        done = sum(len(path.read_text().splitlines()) for path in calls.glob("*.jsonl*") if path.suffix != ".done")
         before = engine.stats()["answered"]
         assert 0 < done < 40
         ns(*argv, cwd=tmp_path)
         asked = engine.stats()["answered"] - before
-    # What was in flight is asked again, and the probe; nothing that is on disk.
-    assert 40 - done - 3 <= asked <= 40 - done + 3
-    assert len({row["id"] for row in rows(calls / "output.jsonl")}) == len(rows(calls / "output.jsonl")) == 40
+    # What was in flight is asked again, and a probe for each job; nothing that is on disk.
+    assert 40 - done - 3 <= asked <= 40 - done + 2 + chunks
+    found = [row["id"] for path in calls.glob("output*.jsonl") for row in rows(path)]
+    assert len(set(found)) == len(found) == 40
     for seed in (0, 1):
-        assert all(row["judge_correct"] is True for row in rows(tmp_path / "judged" / f"output-rs{seed}.jsonl"))
+        judged = rows(tmp_path / "judged" / f"output-rs{seed}.jsonl")
+        assert [row["id"] for row in judged] == [f"q{number}" for number in range(40)]
+        assert all(row["judge_correct"] is True for row in judged)
 
 
 OWN = """
@@ -251,7 +265,14 @@ def test_outputs_of_other_questions_are_not_judged_into_the_same_folder(tmp_path
         argv = ["--generation_type=math_judge", "--model=sim", f"--server_address={engine.url}/v1", "--output_dir=out"]
         ns("generate", *argv, f"--input_dir={first}", cwd=tmp_path)
         told = ns("generate", *argv, f"--input_dir={second}", cwd=tmp_path, code=2)
-    assert "`questions` was `q`, is `p`" in told.stderr
+        assert "`questions` was `q`, is `p`" in told.stderr
+        # Of folders that NeMo-Skills left nobody recorded which questions they hold: the problems tell.
+        for folder in (first, second):
+            (folder / "expected.json").unlink()
+        foreign = [*argv[:-1], "--output_dir=foreign"]
+        ns("generate", *foreign, f"--input_dir={first}", cwd=tmp_path)
+        told = ns("generate", *foreign, f"--input_dir={second}", cwd=tmp_path, code=2)
+        assert "`questions` was `" in told.stderr
 
 
 @pytest.mark.parametrize(
