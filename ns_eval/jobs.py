@@ -196,7 +196,9 @@ def _enter(found: SpecFile) -> None:
             # The batch script watches this process: see `slurm_jobs`.
             Path(os.environ["SUBMITIT_FOLDER"], f"{_job_id()}.pid").write_text(str(os.getpid()), encoding="utf-8")
     else:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # Its scheduler interrupts it. A shell lets what it starts with `&` ignore that, and it is inherited.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
     if read_state(found.output_dir, found.job.name).idle >= _IDLE_STARTS:
         raise JobError(f"it was ended {_IDLE_STARTS} times without one new sample", hint="ns logs OUT shows by what")
     _require(found)

@@ -290,12 +290,12 @@ def _keep_behind(output_dir: Path) -> None:
 
 @contextmanager
 def _told_to_stop() -> Iterator[None]:
-    """A closed terminal and a TERM end jobs as tidily as Ctrl-C does."""
+    """A closed terminal and a TERM end jobs as tidily as Ctrl-C does; what is ignored stays so, as `nohup` asks for."""
     if threading.current_thread() is not threading.main_thread():
         # Called from a notebook's cell: signals go to the main thread, and only that may ask for them.
         yield
         return
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:
         yield

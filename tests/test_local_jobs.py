@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import pytest
 
 from ns_eval import job_files, launch, process_ids
 from ns_eval.cluster.clusters import ClusterConfig
+from ns_eval.cluster.job_status import current
+from ns_eval.cluster.slurm_queue import Watch
 from ns_eval.errors import JobError, ServerError, UsageError
 from ns_eval.jobs import JobSpec
 from tests.paths import REPO
@@ -41,8 +43,13 @@ def until(condition: Callable[[], object], within_s: float = 120.0) -> None:
         time.sleep(0.02)
 
 
-def shell(out: Path, body: str) -> subprocess.Popen[str]:
-    """Another shell that submits jobs into `out` and stays in the foreground."""
+def shell(out: Path, body: str, ignored: Sequence[signal.Signals] = ()) -> subprocess.Popen[str]:
+    """Another shell that submits jobs into `out` and stays in the foreground. It is started with some signals ignored."""
+
+    def ignore() -> None:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
     code = f"""
 from pathlib import Path
 from ns_eval import launch
@@ -51,7 +58,14 @@ from tests.test_local_jobs import here, spec
 out = Path({str(out)!r})
 {body}
 """
-    return subprocess.Popen([sys.executable, "-c", code], cwd=REPO, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", code], cwd=REPO, stderr=subprocess.PIPE, text=True, preexec_fn=ignore)
+
+
+def states(out: Path, jobs: list[JobSpec]) -> dict[str, str]:
+    """As `ns status` tells them."""
+    names = {job.name for job in jobs}
+    found = current([job for job in job_files.read_table(out).jobs if job.name in names], Watch())
+    return {now.job.name: now.state for now in found}
 
 
 def family(out: Path) -> list[int]:
@@ -144,23 +158,45 @@ def test_a_job_killed_from_outside_is_reported_as_killed(tmp_path: Path) -> None
 
 
 def test_ctrl_c_ends_jobs_and_their_grandchildren_and_says_how_to_go_on(tmp_path: Path) -> None:
-    jobs = [spec("generate", "with_children", pids=str(tmp_path / "pids"), release=str(tmp_path / "never"))]
+    jobs = [
+        spec("generate", "with_children", pids=str(tmp_path / "pids"), release=str(tmp_path / "never")),
+        spec("table", "write", after=("generate",), path=str(tmp_path / "ran")),
+    ]
     launcher = shell(tmp_path, f"launch.wait(launch.submit({jobs!r}, here(), out))")
     pids = family(tmp_path)
     launcher.send_signal(signal.SIGINT)
     _, said = launcher.communicate(timeout=120)
     assert "the same command goes on where it stopped" in said
     assert gone(pids)
-    assert job_files.read_state(tmp_path, "generate").state == "stopped"
+    assert states(tmp_path, jobs) == {"generate": "stopped", "table": "stopped"}
+    assert job_files.read_state(tmp_path, "table").error == "it was stopped before it began"
+
+
+def test_a_launcher_under_nohup_outlives_its_terminal_and_still_ends_its_jobs_tidily(tmp_path: Path) -> None:
+    """A shell lets what it starts with `&` ignore an interrupt as well, and jobs inherit that."""
+    jobs = [spec("generate", "with_children", pids=str(tmp_path / "pids"), release=str(tmp_path / "never"))]
+    launcher = shell(tmp_path, f"launch.wait(launch.submit({jobs!r}, here(), out))", ignored=(signal.SIGHUP, signal.SIGINT))
+    pids = family(tmp_path)
+    launcher.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        launcher.wait(1.0)
+    launcher.send_signal(signal.SIGTERM)
+    launcher.communicate(timeout=120)
+    assert gone(pids)
+    assert states(tmp_path, jobs) == {"generate": "stopped"}
 
 
 def test_jobs_end_with_a_launcher_that_is_killed_and_the_folder_is_free_again(tmp_path: Path) -> None:
-    jobs = [spec("generate", "with_children", pids=str(tmp_path / "pids"), release=str(tmp_path / "never"))]
+    jobs = [
+        spec("generate", "with_children", pids=str(tmp_path / "pids"), release=str(tmp_path / "never")),
+        spec("table", "write", after=("generate",), path=str(tmp_path / "ran")),
+    ]
     launcher = shell(tmp_path, f"launch.wait(launch.submit({jobs!r}, here(), out))")
     pids = family(tmp_path)
     launcher.kill()
     launcher.communicate(timeout=120)
     until(lambda: process_ids.started(pids[0]) is None)
+    assert states(tmp_path, jobs) == {"generate": "failed", "table": "stopped"}
     run(tmp_path, spec("generate", "write", path=str(tmp_path / "ran")))
     assert gone(pids), "what the killed job had started outlived the next command"
 

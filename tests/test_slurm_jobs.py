@@ -128,18 +128,20 @@ def test_a_preempted_job_is_queued_again_and_does_the_rest(tmp_path: Path) -> No
     assert job_files.read_state(tmp_path, "generate").attempt == 2
 
 
-def test_each_job_of_an_array_whose_python_is_killed_is_queued_again_once(tmp_path: Path) -> None:
-    names = ["generate-0", "generate-1", "generate-2"]
-    jobs = [spec(name, "die_once", folder=str(tmp_path), who=name) for name in names]
-    submitted = launch.submit(jobs, cluster(tmp_path), tmp_path)
+def test_jobs_whose_python_is_killed_or_does_not_hear_of_its_time_limit_are_queued_again_once(tmp_path: Path) -> None:
+    names = ["killed-0", "killed-1", "killed-2", "deaf"]
+    jobs = [spec(name, "deaf_once" if name == "deaf" else "die_once", folder=str(tmp_path), who=name) for name in names]
+    # With this warning, what is still there after 20 seconds of its minute did not hear it.
+    place = cluster(tmp_path, default_timeout="00:01:00", signal_delay_s=120)
+    submitted = launch.submit(jobs, place, tmp_path)
 
     def done() -> bool:
         start_again_now([job.job_id for job in submitted])
         return all(job_files.read_state(tmp_path, name).state == "done" for name in names)
 
     until(done)
-    assert [job_files.read_state(tmp_path, name).attempt for name in names] == [2, 2, 2]
-    assert [(tmp_path / f"{name}.starts").read_text() for name in names] == ["done\n"] * 3
+    assert [job_files.read_state(tmp_path, name).attempt for name in names] == [2, 2, 2, 2]
+    assert [(tmp_path / f"{name}.starts").read_text() for name in names] == ["done\n"] * 4
 
 
 def test_a_job_killed_while_its_pickle_was_saved_starts_again(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ns_eval import process_ids
+from ns_eval.cluster import local_scheduler
 from ns_eval.cluster.slurm_queue import Seen, Watch
-from ns_eval.job_files import JobState, Submitted, read_state, write_state
+from ns_eval.job_files import JobState, Submitted, read_state, read_table, write_state
 
 _RETURNS_S = 30.0
 
@@ -46,9 +47,13 @@ def current(jobs: Sequence[Submitted], watch: Watch) -> list[Current]:
     own = {job.name: read_state(job.folder, job.name) for job in jobs}
     ids = [job.job_id for job in jobs if job.executor == "slurm" and own[job.name].state not in ("done", "failed")]
     seen = watch.look(ids) if ids else {}
+    local = {job.folder for job in jobs if job.executor == "local"}
+    orphaned = {folder for folder in local if local_scheduler.abandoned(read_table(folder))}
     found = []
     for job in jobs:
-        now = _on_slurm(job, own[job.name], seen.get(job.job_id)) if job.executor == "slurm" else _here(job, own[job.name])
+        state = own[job.name]
+        slurm = job.executor == "slurm"
+        now = _on_slurm(job, state, seen.get(job.job_id)) if slurm else _here(job, state, job.folder in orphaned)
         found.append(_recorded(now))
     return found
 
@@ -105,11 +110,13 @@ def _waits(reason: str) -> str:
     return words.get(reason.strip("()"), reason)
 
 
-def _here(job: Submitted, own: JobState) -> Current:
+def _here(job: Submitted, own: JobState, orphaned: bool) -> Current:
+    """`orphaned`: nobody is left who would start it."""
     if own.state in ("done", "failed", "stopped"):
         return Current(job, own.state, own.error or "", own.host, None, own)
     if own.state == "queued" and job.pid is None:
-        return Current(job, "queued", own=own)
+        gone = "the command that would have started it is gone"
+        return Current(job, "stopped", gone, own=own) if orphaned else Current(job, "queued", own=own)
     pid, since = (own.pid, own.pid_started) if own.attempt else (job.pid, job.pid_started)
     if own.host and own.host != socket.gethostname():
         return Current(job, own.state, f"on {own.host}, seen from here by its files only", own.host, None, own)

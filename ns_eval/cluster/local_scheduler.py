@@ -24,7 +24,7 @@ import msgspec
 from ns_eval import process_ids
 from ns_eval.cluster.clusters import ClusterConfig
 from ns_eval.errors import UsageError
-from ns_eval.job_files import Submitted, Table, read_state, read_table, write_state, write_table
+from ns_eval.job_files import State, Submitted, Table, read_state, read_table, write_state, write_table
 from ns_eval.jobs import JobSpec
 
 # What submitit's local environment exits with when its job asks to be started again.
@@ -106,6 +106,8 @@ class Scheduler:
 
     def stop(self) -> None:
         """Ends every job: an interrupt, time to finish files, then a kill of all that it started."""
+        for job in self._waiting:
+            self._record(job, "stopped", "it was stopped before it began")
         self._waiting = []
         for running in self._running:
             _signal(running.process, signal.SIGINT)
@@ -115,7 +117,7 @@ class Scheduler:
         for running in list(self._running):
             _signal(running.process, signal.SIGKILL)
             running.process.wait()
-            self._collect(running, again=False)
+            self._collect(running, stopping=True)
 
     def _try_start(self, job: JobSpec) -> None:
         leases = _lease(self._machine.gpus, job.gpus)
@@ -129,22 +131,27 @@ class Scheduler:
         self._running.append(_Running(job, process, leases))
         self._update_job(job.name, pid=process.pid, pid_started=process_ids.started(process.pid), gpus=tuple(sorted(leases)))
 
-    def _collect(self, running: _Running, *, again: bool = True) -> None:
+    def _collect(self, running: _Running, *, stopping: bool = False) -> None:
         self._running.remove(running)
         process_ids.end_marked(mark_of(self._output_dir, running.job.name))
         for descriptor in running.leases.values():
             os.close(descriptor)
         code = running.process.returncode
-        if code == _START_AGAIN and again:
+        if stopping:
+            self._record(running.job, "stopped", "it was stopped")
+        elif code == _START_AGAIN:
             self._waiting.insert(0, running.job)
-            return
-        state = read_state(self._output_dir, running.job.name)
-        if state.state in ("queued", "running", "requeued"):
-            died = (
-                f"it was killed by signal {-code}" if code < 0 else f"it ended with exit code {code} before it could say why"
-            )
-            ended = msgspec.structs.replace(state, state="failed", error=died, exit_code=5, ended=time.time())
-            write_state(self._output_dir, running.job.name, ended)
+        elif code < 0:
+            self._record(running.job, "failed", f"it was killed by signal {-code}")
+        else:
+            self._record(running.job, "failed", f"it ended with exit code {code} before it could say why")
+
+    def _record(self, job: JobSpec, state: State, error: str) -> None:
+        """The last word of a job that did not say one itself."""
+        own = read_state(self._output_dir, job.name)
+        if own.state in ("queued", "running", "requeued"):
+            ended = msgspec.structs.replace(own, state=state, error=error, exit_code=5, ended=time.time())
+            write_state(self._output_dir, job.name, ended)
 
     def _update_job(self, name: str, **changes: object) -> None:
         table = read_table(self._output_dir)
@@ -159,6 +166,11 @@ class Scheduler:
 def owner_alive(table: Table) -> bool:
     """Whether the process that keeps the local jobs of a run lives on this machine."""
     return table.host == socket.gethostname() and process_ids.alive(table.owner, table.owner_started)
+
+
+def abandoned(table: Table) -> bool:
+    """Whether the process that kept the local jobs of a run on this machine died: what it had not started, nobody will."""
+    return table.owner is not None and table.host == socket.gethostname() and not owner_alive(table)
 
 
 def end_leftovers(jobs: Sequence[Submitted]) -> None:

@@ -30,14 +30,17 @@ _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 # Slurm's own default of the largest array.
 _ARRAY_SIZE = 1000
 
-# A Python that a signal ended could queue nothing again, so the script does, unless somebody cancelled the job. submitit
-# makes the exit code that of the last line, so it is kept. A job that dies at every start gives up by itself. The number of
-# an array's last job is that of the array too, so the job is named by its place in it.
+# A Python that a signal ended, or that is stuck when its time runs out, queues nothing again, so the script does, unless
+# somebody cancelled the job. One that dies at every start gives up by itself. The number of an array's last job is that of
+# the array too, so a job is named by its place in it.
+_NAMES = (
+    'ns_job="${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"',
+    'ns_again() { [ "$(squeue -h -j $ns_job -o %T)" = RUNNING ] && echo "$1: queued again" && scontrol requeue $ns_job; }',
+)
+# submitit makes the exit code that of the last line, so it is kept.
 _AGAIN = (
     "rc=$?",
-    'if [ $rc -gt 128 ] && [ $rc -lt 160 ] && [ "$(squeue -h -j $ns_job -o %T)" = RUNNING ]; then',
-    '  echo "killed by signal $((rc - 128)): queued again"; scontrol requeue $ns_job',
-    "fi",
+    '[ $rc -gt 128 ] && [ $rc -lt 160 ] && ns_again "killed by signal $((rc - 128))"',
     "exit $rc",
 )
 
@@ -91,7 +94,7 @@ def submit(specs: Sequence[JobSpec], cluster: ClusterConfig, output_dir: Path, s
         # One task, on the first node: a server of several nodes starts its own steps on the others, beside this one.
         once = ["--nodes=1", "--ntasks=1", "--overlap"] if stage.first.nodes > 1 else []
         asked["srun_args"] = ["--export=ALL", "--kill-on-bad-exit=1", *once, *cluster.srun_args, *container]
-        asked["setup"] = [*cluster.setup, *_before(folder)]
+        asked["setup"] = [*cluster.setup, *_before(cluster, folder, limit)]
         asked["teardown"] = list(_AGAIN) if _requeues(cluster) else []
         found = send(paths, folder, python, asked, _environment(cluster, variables, code))
         ids |= dict(zip([spec.name for spec in stage.jobs], found, strict=True))
@@ -159,10 +162,12 @@ def parameters(cluster: ClusterConfig, stage: Stage, after: Sequence[str]) -> di
 
 
 def wait(submitted: Sequence[Submitted], show: Callable[[str], None]) -> None:
-    """Returns when every job has ended, or can never start; `show` is told what waits."""
+    """Returns when every job has ended, or can never start; `show` is told what waits. Of jobs that do another's rest the
+    last one counts."""
     watch = Watch()
+    last = {job.name for job in job_files.last_of_chains(submitted)}
     found = job_status.current(submitted, watch)
-    while not all(now.over for now in found):
+    while not all(now.over for now in found if now.job.name in last):
         show(job_status.waiting(found))
         # A look reads a file of each job, from a file system that others use as well.
         time.sleep(max(0.5, len(found) / 100))
@@ -217,19 +222,32 @@ def _environment(cluster: ClusterConfig, variables: Mapping[str, str], code: Pat
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
 
 
-def _before(folder: Path) -> list[str]:
-    """Shell lines before a job's Python.
+def _before(cluster: ClusterConfig, folder: Path, limit_minutes: int) -> list[str]:
+    """Shell lines before a job's Python, and a watcher beside it.
 
     A job that is killed while submitit saves its pickle leaves a file at which its next start would die: mended. When a
-    slurmstepd is killed, its task dies with it, but srun waits on until the time limit: a watcher ends that wait.
+    slurmstepd is killed, its task dies with it, but srun waits on until the time limit: the watcher ends that wait. It also
+    queues a job again that is still there long after it was told of its time limit: Slurm's TERM at the limit does not reach
+    this script, and its KILL ends all of it.
     """
+    first_look = clusters.minutes(cluster.time_min) if cluster.time_min else limit_minutes
+    margin_s = max(15, cluster.signal_delay_s // 3)
+    at_limit = [
+        f'  [ "$(date +%s)" -lt $((ns_end - {margin_s})) ] && continue',
+        "  ns_end=$(squeue -h -j $ns_job -o %e | date -f - +%s)  # it may have been moved",
+        "  ns_end=${ns_end:-$(($(date +%s) + 600))}  # no limit, or no answer",
+        f'  [ "$(date +%s)" -ge $((ns_end - {margin_s})) ] && ns_again "it does not hear that its time runs out"',
+    ]
     return [
-        'ns_job="${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"',
+        *_NAMES,
         f'ns={shlex.quote(str(folder))}/"$ns_job"',
         '[ -e "${ns}_submitted.pkl" ] || mv -f "${ns}_submitted.pkl.save_tmp" "${ns}_submitted.pkl" 2>/dev/null',
         'rm -f "$ns"_*.save_tmp "$ns.pid"',
-        '( while sleep 10 && kill -0 $$; do [ -s "$ns.pid" ] && [ ! -e "/proc/$(cat "$ns.pid")" ]'
-        " && sleep 10 && pkill -KILL -P $$ srun; done ) >/dev/null 2>&1 &",
+        f"ns_end=$(($(date +%s) + {first_look} * 60))",
+        "( while sleep 10 && kill -0 $$; do",
+        '  [ -s "$ns.pid" ] && [ ! -e "/proc/$(cat "$ns.pid")" ] && sleep 10 && pkill -KILL -P $$ srun',
+        *(at_limit if _requeues(cluster) else []),
+        "done ) 2>/dev/null &",
     ]
 
 

@@ -1,8 +1,8 @@
 """The simulated engine, noting every request and answer in a file that outlives it: what was asked twice shows there.
 
-engine.py --journal FILE --port P [--slots N] [--us-per-token US]. A line is `asked` or `answered`, a tab, and the request's
-messages and seed as JSON; O_APPEND keeps the lines of several engines whole. Of an engine on several nodes (--node-rank R),
-each process adds `rank R`, a tab, and its node's name; those of a rank above 0 do nothing else.
+engine.py --journal FILE --port P [--slots N] [--us-per-token US] [--text REPLY]. A line is `asked` or `answered`, a tab, and
+the request's messages and seed as JSON; O_APPEND keeps the lines of several engines whole. Of an engine on several nodes
+(--node-rank R), each process adds `rank R`, a tab, and its node's name; those of a rank above 0 do nothing else.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Noting(simserver.Protocol):
         asked = json.loads(raw)
         # Not the questions by which a server is tried and its model known again.
         if "modulo" in str(asked.get("messages")):
-            key = json.dumps([asked.get("messages"), asked["seed"]])
+            key = json.dumps([asked.get("messages"), asked.get("seed")])
             os.write(self.journal, f"{what}\t{key}\n".encode())
 
 
@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=8)
     parser.add_argument("--us-per-token", type=float, default=50.0)
     parser.add_argument("--model", default="sim")
+    parser.add_argument("--text", default="")
     parser.add_argument("--node-rank", type=int)
     parser.add_argument("--leader")
     given = parser.parse_args()
@@ -59,7 +60,7 @@ def main() -> None:
         signal.pause()
     simserver.Protocol = Noting  # type: ignore[misc]  # the simulator names its protocol in one place
     fixed = {"median_tokens": 2000, "sigma_question": 0.8, "sigma": 0.6, "max_tokens": 32768, "answers": 4}
-    quiet = {"text": "", "faults": 0.0, "faults_repeat": 1, "hang_s": 600.0, "fixed_latency_ms": None}
+    quiet = {"faults": 0.0, "faults_repeat": 1, "hang_s": 600.0, "fixed_latency_ms": None}
     asyncio.run(simserver.main(argparse.Namespace(**vars(given), **fixed, **quiet)))
 
 

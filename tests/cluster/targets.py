@@ -91,6 +91,17 @@ def die_once(folder: str, who: str) -> None:
     write(str(Path(folder, f"{who}.starts")))
 
 
+def deaf_once(folder: str, who: str) -> None:
+    """Hears nothing the first time, and would go on for ever; notes each later start."""
+    first = Path(folder, f"{who}.first")
+    if not first.exists():
+        for number in (signal.SIGUSR2, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        first.touch()
+        time.sleep(600)
+    write(str(Path(folder, f"{who}.starts")))
+
+
 def family_once(folder: str) -> None:
     """`with_children` the first time; ends at once the second."""
     if not Path(folder, "pids").exists():
