@@ -19,6 +19,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Awaitable, Callable
 from math import comb
@@ -33,8 +34,13 @@ def has_close(numbers, limit):
     return any(abs(a - b) < limit for index, a in enumerate(numbers) for b in numbers[:index])
 """
 TESTS = "assert has_close([1.0, 2.0, 3.9, 4.0], 0.3)\nassert not has_close([1.0, 2.0, 4.0], 0.05)\n"
+IMPORTS = "import numpy, sympy"
+CALLS = 500
 PROGRAMS = 100
 SESSIONS = 64
+CPU_OF_EACH = "CPU of this process for each"
+CALL_PATH = """A call in a live session: the code goes as one packet over a Unix socket to the session's process, with
+two pipes for its output; the process runs it and answers with one packet. No fork, no HTTP, no new interpreter."""
 
 
 def main() -> None:
@@ -53,43 +59,42 @@ def main() -> None:
 async def measured() -> None:
     start = time.perf_counter()
     async with Sandbox() as sandbox:
-        print(f"{sandbox.walls}\n")
+        print(f"{sandbox.walls}\n\n{CALL_PATH}\n")
         first = sandbox.session("first")
         await first.run("1")
         line("both zygotes started", 1e3 * (time.perf_counter() - start), "ms")
-        line("a call in a live session", await median_ms(200, lambda _: first.run("x = 1")), "ms", "1")
-        fresh = await median_ms(20, lambda number: sandbox.session(str(number)).run("import numpy, sympy"))
-        line("a fresh session, numpy and sympy loaded", fresh, "ms", "80")
-        one = await median_ms(20, lambda _: sandbox.program(PROGRAM, tests=TESTS))
-        line("a HumanEval program from text to verdict", one, "ms", "25")
+        await timed("a call in a live session", CALLS, lambda _: first.run("x = 1"), "1")
+        await timed("a fresh session, numpy and sympy loaded", 20, lambda n: sandbox.session(str(n)).run(IMPORTS), "80")
+        await timed("a HumanEval program from text to verdict", 20, lambda _: sandbox.program(PROGRAM, tests=TESTS), "25")
         start, used = time.perf_counter(), cpu_s()
         await asyncio.gather(*(sandbox.program(PROGRAM, tests=TESTS) for _ in range(PROGRAMS)))
-        line("programs a second", PROGRAMS / (time.perf_counter() - start), "/s")
-        line("CPU of this process for each", 1e3 * (cpu_s() - used) / PROGRAMS, "ms")
+        line("programs a second", PROGRAMS / (time.perf_counter() - start), "/s", f"{CPU_OF_EACH} {each_ms(used, PROGRAMS)}")
         before = private_mb(sandbox)
         await asyncio.gather(*(sandbox.session(f"s{number}").run("import numpy") for number in range(SESSIONS)))
-        line("an idle session", (private_mb(sandbox) - before) / SESSIONS, "MB", "20")
+        line("an idle session", (private_mb(sandbox) - before) / SESSIONS, "MB", "to be at most 20")
 
 
 def cold() -> None:
     """What each call costs where nothing is kept: a new wall and a new interpreter."""
     print()
-    bwrap = shutil.which("bwrap")
-    walls = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"] if bwrap else []
-    if bwrap and os.geteuid() == 0:  # started by root it would be no wall
-        walls = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *walls]
-    interpreter = "/usr/bin/python3" if bwrap else sys.executable
-    for name, code in (("python", "1"), ("python with numpy and sympy", "import numpy, sympy")):
+    words, label = [sys.executable], "cold"
+    env = {"PATH": os.defpath}
+    if bwrap := shutil.which("bwrap"):
+        label = "cold bwrap"
+        words = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", *words]
+        if os.geteuid() == 0:  # started by root it would be no wall, and others may not read an interpreter of root's
+            words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *words[:-1], "/usr/bin/python3"]
+            env["PYTHONPATH"] = sysconfig.get_path("purelib")
+    for name, code in (("python", "1"), ("python with numpy and sympy", IMPORTS)):
         taken = []
         for _ in range(3):
             start = time.perf_counter()
-            done = subprocess.run([*walls, interpreter, "-c", code], capture_output=True, env={"PATH": os.defpath})
+            done = subprocess.run([*words, "-c", code], capture_output=True, env=env)
             taken.append(time.perf_counter() - start)
-        label = f"cold {'bwrap ' if bwrap else ''}{name}"
         if done.returncode:
-            print(f"{label:<46} not possible: {done.stderr.decode().strip().splitlines()[-1]}")
+            print(f"{label} {name}: not possible: {done.stderr.decode().strip().splitlines()[-1]}")
         else:
-            line(label, 1e3 * min(taken), "ms")
+            line(f"{label} {name}", 1e3 * statistics.median(taken), "ms", f"best {1e3 * min(taken):.2f}")
 
 
 async def codegen(data: Path, python: str) -> None:
@@ -120,13 +125,19 @@ def _tests(task: dict[str, str]) -> str:
     return f"{task['test']}\n\ncheck({task['entry_point']})\n"
 
 
-async def median_ms(count: int, work: Callable[[int], Awaitable[object]]) -> float:
-    taken = []
+async def timed(name: str, count: int, work: Callable[[int], Awaitable[object]], target: str) -> None:
+    """Prints the median, and what tells of a machine that is busy with something else: the best and the CPU time."""
+    taken, used = [], cpu_s()
     for number in range(count):
         start = time.perf_counter()
         await work(number)
         taken.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(taken)
+    notes = f"to be at most {target}; best {min(taken):.2f}, {CPU_OF_EACH} {each_ms(used, count)}"
+    line(name, statistics.median(taken), "ms", notes)
+
+
+def each_ms(used_s: float, count: int) -> str:
+    return f"{1e3 * (cpu_s() - used_s) / count:.2f}"
 
 
 def cpu_s() -> float:
@@ -149,8 +160,8 @@ def private_mb(sandbox: Sandbox) -> float:
     return total / 1024
 
 
-def line(name: str, value: float, unit: str, target: str = "") -> None:
-    print(f"{name:<46} {value:9.2f} {unit:<3} {f'(to be at most {target})' if target else ''}", flush=True)
+def line(name: str, value: float, unit: str, notes: str = "") -> None:
+    print(f"{name:<46} {value:9.2f} {unit:<3} {notes and f'({notes})'}".rstrip(), flush=True)
 
 
 if __name__ == "__main__":
