@@ -95,6 +95,24 @@ def test_output_is_cut_with_a_mark() -> None:
     assert execution.stdout == "a" * 1024 + "<output cut>"
 
 
+@pytest.mark.parametrize("harm", ["close()", "detach()", "buffer.close()", "write = lambda text: 0", "flush = None"])
+def test_what_a_cell_does_to_its_output_ends_with_it(harm: str) -> None:
+    *_, after = cells("import sys", f"sys.stdout.{harm}", "sys.stdout = sys.__stdout__ = None", "print('whole')")
+    assert (after.status, after.stdout) == ("ok", "whole\n")
+
+
+def test_code_tests_and_output_may_be_long() -> None:
+    async def work(sandbox: Sandbox) -> tuple[Execution, Execution]:
+        filler = "# " + "x" * 100_000
+        session = sandbox.session("s")
+        tested = await sandbox.program(f"{filler}\ndef f(): return 1", tests=f"{filler}\nassert f() == 1")
+        return await session.run(f"{filler}\nprint('a' * 200_000)"), tested
+
+    printed, tested = using(work)
+    assert (printed.stdout, printed.truncated) == ("a" * 200_000 + "\n", False)
+    assert tested.proved
+
+
 def test_sessions_do_not_see_each_other() -> None:
     async def work(sandbox: Sandbox) -> tuple[Execution, ...]:
         poison = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import itertools
 import time
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from ns_eval.sandbox.forks import Fork, Limits, Message
 
 _GRACE_S = 0.5
 _ROUNDS, _PAUSE_S = 50, 0.002
+_SHORT_S = 0.005  # most cells have ended by then, and nobody needs to look after them
 _TICKS_S = (0.02, 0.05, 0.1)
 GONE_BEFORE = "its process was gone before the code began"
 _SIGNALS = {
@@ -66,7 +67,7 @@ class Call:
 
     async def _cell(self, code: str, number: int, lost: bool) -> Execution:
         self._keeps_state = True
-        if not self._sent("cell", {"code": code, "number": number}, None):
+        if not self._sent({"op": "cell", "code": code, "number": number}):
             return self._told("killed", {}, reason=GONE_BEFORE, lost=True, ended=True)
         reply = await self._reply()
         for _ in range(_ROUNDS):  # a killed process needs a moment, and may have started another before
@@ -76,33 +77,28 @@ class Call:
         return self._judged(reply, lost=lost)
 
     async def _program(self, code: str, tests: str | None, stdin: str, nonce: str) -> Execution:
-        payload: Message = {"code": code, "tests": tests is not None}
-        if not self._sent("program", payload, stdin.encode()):
+        message: Message = {"op": "program", "code": code, "tests": tests is not None}
+        if not self._sent(message, stdin.encode()):
             return self._told("killed", {}, reason=GONE_BEFORE, lost=True, ended=True)
         reply = await self._reply()
         if tests is not None and reply.get("defined"):
             reply = await self._answered({"tests": tests})
             if reply.get("passed"):
-                reply = await self._answered(None, nonce)
+                reply = await self._answered({"nonce": nonce})
                 return self._judged(reply | {"proved": reply.get("nonce") == nonce})
         return self._judged(reply, script=tests is None)
 
-    async def _answered(self, payload: Message | None, nonce: str = "") -> Message:
-        handles = [] if payload is None else [wire.file_of(json.dumps(payload).encode())]
+    async def _answered(self, message: Message) -> Message:
         try:
-            self._fork.send({"nonce": nonce}, handles)
+            self._fork.send(message)
         except EOFError:
             return {"gone": True}
-        finally:
-            wire.close(handles)
         return await self._reply()
 
-    def _sent(self, operation: str, payload: Message, stdin: bytes | None) -> bool:
-        handles = [wire.file_of(json.dumps(payload).encode())]
-        if stdin is not None:
-            handles.append(wire.file_of(stdin))
+    def _sent(self, message: Message, stdin: bytes | None = None) -> bool:
+        handles = [] if stdin is None else [wire.file_of(stdin)]
         try:
-            self._fork.send({"op": operation}, [handles[0], self._out.end, self._err.end, *handles[1:]])
+            self._fork.send(message, [self._out.end, self._err.end, *handles])
         except EOFError:
             return False
         finally:
@@ -113,32 +109,31 @@ class Call:
 
     async def _reply(self) -> Message:
         """The next message. Past a limit the code is interrupted, then killed; `gone` where its process is."""
-        waiting = asyncio.ensure_future(self._fork.receive())
         try:
-            for count in range(1 << 30):
-                pause = _TICKS_S[min(count, len(_TICKS_S) - 1)]
-                left = self._start + self._cost.wall_s - time.monotonic()
-                done, _ = await asyncio.wait([waiting], timeout=max(0.0, min(pause, left)))
-                if done:
-                    return await waiting
+            if await self._has_replied(_SHORT_S):
+                return self._fork.receive()
+            self._out.follow()
+            self._err.follow()
+            for pause_s in itertools.chain(_TICKS_S, itertools.repeat(_TICKS_S[-1])):
+                if await self._has_replied(pause_s):
+                    return self._fork.receive()
                 self._over = self._past_a_limit()
                 if self._over:
-                    return await self._end(waiting)
+                    return await self._end()
         except EOFError:
             return {"gone": True}
-        finally:
-            if not waiting.done():
-                waiting.cancel()
         raise AssertionError("unreachable")
 
-    async def _end(self, waiting: asyncio.Future[Message]) -> Message:
+    async def _has_replied(self, within_s: float) -> bool:
+        left_s = self._start + self._cost.wall_s - time.monotonic()
+        return await self._fork.has_said(min(within_s, left_s))
+
+    async def _end(self) -> Message:
         if self._over == "time":
             self._fork.interrupt()
-            done, _ = await asyncio.wait([waiting], timeout=_GRACE_S)
-            if done:
-                return await waiting
+            if await self._fork.has_said(_GRACE_S):
+                return self._fork.receive()
         self._killed = True
-        waiting.cancel()
         self._fork.kill()
         return {"gone": True}
 
@@ -154,8 +149,8 @@ class Call:
         if used.tasks > cost.limits.processes:
             return f"more than {cost.limits.processes} processes"
         if self._cpu_before is None:
-            # The first look comes after the first tick; what was used before belongs to earlier calls, but for that tick.
-            self._cpu_before = max(0.0, used.cpu_s - _TICKS_S[0])
+            # The first look comes after the first tick; what was used before belongs to earlier calls, but for that time.
+            self._cpu_before = max(0.0, used.cpu_s - _SHORT_S - _TICKS_S[0])
         return "time" if used.cpu_s - self._cpu_before > cost.cpu_s else None
 
     def _judged(self, reply: Message, *, lost: bool = False, script: bool = False) -> Execution:

@@ -13,7 +13,10 @@ _FLOOD_BYTES = 64 << 20
 
 
 class Capture:
-    """`end` is the side to hand to the writer; `close` drains what is there and gives the text."""
+    """`end` is the side to hand to the writer; `close` drains what is there and gives the text.
+
+    A pipe holds 64 kB and then its writer waits: what may write more than that is to be followed.
+    """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
@@ -22,7 +25,7 @@ class Capture:
         self._loop = asyncio.get_running_loop()
         self._source, self.end = os.pipe()
         os.set_blocking(self._source, False)
-        self._loop.add_reader(self._source, self._read)
+        self._is_followed = False
 
     @property
     def flooded(self) -> bool:
@@ -31,6 +34,12 @@ class Capture:
     @property
     def truncated(self) -> bool:
         return self.seen_bytes > self._limit
+
+    def follow(self) -> None:
+        """Reads what comes from now on, as it comes."""
+        if not self._is_followed and self._source >= 0:
+            self._is_followed = True
+            self._loop.add_reader(self._source, self._read)
 
     def hand_over(self) -> None:
         """The writer holds its own copy now."""
@@ -60,11 +69,15 @@ class Capture:
         if room > 0:
             self._kept += chunk[:room]
         if self.flooded:
-            self._loop.remove_reader(self._source)
+            self._unfollow()
         return True
 
     def _stop(self) -> None:
         if self._source >= 0:
-            self._loop.remove_reader(self._source)
+            self._unfollow()
             os.close(self._source)
             self._source = -1
+
+    def _unfollow(self) -> None:
+        if self._is_followed:
+            self._loop.remove_reader(self._source)

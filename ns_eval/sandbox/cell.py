@@ -11,7 +11,6 @@ import atexit
 import builtins
 import contextlib
 import io
-import json
 import linecache
 import os
 import resource
@@ -36,20 +35,20 @@ def serve(channel: socket.socket) -> None:
     if "random" in sys.modules:
         sys.modules["random"].seed(0)  # every session draws the same numbers, in every run
     scope: _Scope = _module("__main__").__dict__
+    streams: dict[str, io.TextIOWrapper] = {}
     while True:
         try:
-            message, descriptors, _ = wire.receive(channel)
+            message, descriptors = wire.receive_from_host(channel)
         except EOFError:
             os._exit(0)
         _forget_children()
-        payload = json.loads(wire.content_of(descriptors[0]))
-        _take_output(descriptors[1:3])
+        _take_output(descriptors[:2], streams)
         if message["op"] == "cell":
-            outcome = _timed(lambda payload=payload: _cell(payload["code"], payload["number"], scope))
+            outcome = _timed(lambda message=message: _cell(message["code"], message["number"], scope))
         else:
-            os.dup2(descriptors[3], 0)
-            os.close(descriptors[3])
-            outcome = _timed(lambda payload=payload: _program(payload, channel))
+            os.dup2(descriptors[2], 0)
+            os.close(descriptors[2])
+            outcome = _timed(lambda message=message: _program(message, channel))
         wire.send(channel, outcome)
 
 
@@ -86,25 +85,22 @@ def _cell(code: str, number: int, scope: _Scope) -> None:
             print(repr(value))
 
 
-def _program(payload: dict[str, Any], channel: socket.socket) -> dict[str, Any]:
+def _program(message: dict[str, Any], channel: socket.socket) -> dict[str, Any]:
     """Defines a program, then runs its tests; without tests it is a script that reads its input."""
     for key in ("stdin", "__stdin__"):
         setattr(sys, key, io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8", errors="replace"))
     sys.argv = ["program.py"]
-    has_tests = payload["tests"]
+    has_tests = message["tests"]
     scope = _module("program" if has_tests else "__main__").__dict__
-    failed = _guarded(payload["code"], "<program>", scope, script=not has_tests)
+    failed = _guarded(message["code"], "<program>", scope, script=not has_tests)
     if failed is not None or not has_tests:
         return failed or {}
     wire.send(channel, {"defined": True})
-    _, descriptors, _ = wire.receive(channel)
-    tests = json.loads(wire.content_of(descriptors[0]))["tests"]
-    failed = _guarded(tests, "<tests>", scope, script=False)
+    failed = _guarded(wire.receive_from_host(channel)[0]["tests"], "<tests>", scope, script=False)
     if failed is not None:
         return failed
     wire.send(channel, {"passed": True})
-    message, _, _ = wire.receive(channel)
-    return {"nonce": message["nonce"]}
+    return {"nonce": wire.receive_from_host(channel)[0]["nonce"]}
 
 
 def _guarded(code: str, name: str, scope: _Scope, *, script: bool) -> dict[str, Any] | None:
@@ -145,15 +141,28 @@ def _module(name: str) -> types.ModuleType:
     return module
 
 
-def _take_output(descriptors: list[int]) -> None:
-    for target, handle in zip((1, 2), descriptors, strict=True):
-        os.dup2(handle, target)
+def _take_output(descriptors: list[int], streams: dict[str, io.TextIOWrapper]) -> None:
+    """Lets the standard streams write there, whatever the code before has made of them."""
+    for number, name, handle in zip((1, 2), ("stdout", "stderr"), descriptors, strict=True):
+        os.dup2(handle, number)
         os.close(handle)
-    for target, name in ((1, "stdout"), (2, "stderr")):
-        raw = io.FileIO(target, "w", closefd=False)
-        stream = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="replace", line_buffering=target == 2)
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
+        if not _is_open(streams.get(name)):
+            streams[name] = _stream(number)
+        vars(streams[name]).clear()  # a `write` that the code has put there
+        setattr(sys, name, streams[name])
+        setattr(sys, f"__{name}__", streams[name])
+
+
+def _stream(number: int) -> io.TextIOWrapper:
+    raw = io.FileIO(number, "w", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="replace", line_buffering=number == 2)
+
+
+def _is_open(stream: io.TextIOWrapper | None) -> bool:
+    try:
+        return stream is not None and not stream.closed
+    except ValueError:  # detached
+        return False
 
 
 def _show(error: BaseException) -> None:

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -53,7 +54,7 @@ class Limits:
 
 
 class Fork:
-    """One session process. `receive` gives its next message; EOFError when it is gone."""
+    """One session process."""
 
     def __init__(self, channel: socket.socket, pid: int, *, confined: bool) -> None:
         self._channel = channel
@@ -63,15 +64,30 @@ class Fork:
         self._top = _parent(pid) if confined else pid
         self._handle = Handle(pid)
 
-    def send(self, message: Message, descriptors: list[int]) -> None:
+    def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Raises EOFError where the process is gone."""
         try:
             wire.send(self._channel, message, descriptors)
         except OSError as error:
             raise EOFError(str(error)) from error
 
-    async def receive(self) -> Message:
-        return (await _receive(self._channel))[0]
+    async def has_said(self, within_s: float) -> bool:
+        """Waits until there is something to receive, but no longer than that."""
+        heard: asyncio.Future[bool] = self._loop.create_future()
+        number = self._channel.fileno()
+        self._loop.add_reader(number, _settle, heard, True)
+        timer = self._loop.call_later(within_s, _settle, heard, False)
+        try:
+            return await heard
+        finally:
+            timer.cancel()
+            self._loop.remove_reader(number)
+
+    def receive(self) -> Message:
+        """Its next message, which is there. EOFError when it is gone."""
+        message, descriptors, _ = wire.receive(self._channel)
+        wire.close(descriptors)
+        return message
 
     def usage(self, limits: Limits) -> Usage:
         return usage(self._top, limits.memory_bytes)
@@ -89,10 +105,7 @@ class Fork:
         """Ends the process and all that descends from it."""
         self._handle.signal(signal.SIGKILL)
         self._handle.close()
-        if self._channel.fileno() >= 0:
-            # A cancelled `receive` may not have run its end yet, and the number is given to the next channel.
-            self._loop.remove_reader(self._channel)
-            self._channel.close()
+        self._channel.close()
 
 
 class Zygote:
@@ -265,8 +278,8 @@ _LIMITS_HINT = "`ulimit -u` and `sysctl user.max_user_namespaces` bound the numb
 
 async def _receive(channel: socket.socket) -> tuple[Message, int]:
     loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(channel, _wake, ready)
+    ready: asyncio.Future[bool] = loop.create_future()
+    loop.add_reader(channel, _settle, ready, True)
     try:
         await ready
         message, descriptors, sender = wire.receive(channel)
@@ -277,9 +290,9 @@ async def _receive(channel: socket.socket) -> tuple[Message, int]:
     return message, sender
 
 
-def _wake(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
+def _settle(future: asyncio.Future[bool], value: bool) -> None:
+    if not future.done():
+        future.set_result(value)
 
 
 def _parent(pid: int) -> int:

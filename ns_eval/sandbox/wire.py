@@ -1,7 +1,7 @@
 """Messages between the host and what it forks: one JSON object a packet, file descriptors beside it.
 
-What is long (code, input) travels as a sealed file in memory, so that no write ever waits for the other side.
-Standard library only: it runs inside the zygote too.
+A message of the host that is long (code, tests) travels as a sealed file in memory, so that no write ever waits for the
+other side. Standard library only: it runs inside the zygote too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-MOST_BYTES = 65536
+_MOST_BYTES = 65536
+_LONG_BYTES = 16384
 _MOST_DESCRIPTORS = 8
 _SPACE = socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS) + socket.CMSG_SPACE(12)
 
@@ -46,9 +47,34 @@ def connected(path: str) -> socket.socket:
 
 
 def send(channel: socket.socket, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
-    """Any: messages are JSON."""
+    """Any: messages are JSON. A long one can be read by `receive_from_host` alone."""
+    data = json.dumps(message).encode()
+    if len(data) <= _LONG_BYTES:
+        _send(channel, data, descriptors)
+        return
+    whole = file_of(data)
+    try:
+        _send(channel, b'{"long": true}', [whole, *descriptors])
+    finally:
+        os.close(whole)
+
+
+def _send(channel: socket.socket, data: bytes, descriptors: Sequence[int]) -> None:
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-    channel.sendmsg([json.dumps(message).encode()], rights)
+    channel.sendmsg([data], rights)
+
+
+def receive_from_host(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """(message, descriptors). Not for the host: a file that a session names could be anything.
+
+    Raises:
+        EOFError: as `receive`.
+    """
+    message, descriptors, _ = receive(channel)
+    if message.get("long"):
+        with os.fdopen(descriptors.pop(0), "rb") as file:
+            message = json.load(file)
+    return message, descriptors
 
 
 def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int], int]:
@@ -58,7 +84,7 @@ def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int], int]:
         EOFError: the other side is gone, or sends what is no message.
     """
     try:
-        data, ancillary, _, _ = channel.recvmsg(MOST_BYTES, _SPACE)
+        data, ancillary, _, _ = channel.recvmsg(_MOST_BYTES, _SPACE)
     except ConnectionError as error:
         raise EOFError(str(error)) from error
     descriptors: list[int] = []
@@ -97,9 +123,3 @@ def file_of(content: bytes) -> int:
     os.lseek(handle, 0, os.SEEK_SET)
     fcntl.fcntl(handle, 1033, 1 | 2 | 4 | 8)  # F_ADD_SEALS: seal, shrink, grow, write
     return handle
-
-
-def content_of(handle: int) -> bytes:
-    """All of such a file; closes it."""
-    with open(handle, "rb") as file:
-        return file.read()
