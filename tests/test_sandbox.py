@@ -177,7 +177,7 @@ def test_a_zygote_killed_while_code_runs_is_a_recorded_state() -> None:
 
 
 @pytest.mark.parametrize("walls", ["namespaces", "landlock"])
-def test_a_killed_run_leaves_no_process_behind(walls: str) -> None:
+def test_a_killed_run_leaves_nothing_behind(walls: str, tmp_path: Path) -> None:
     mark = f"4711.{os.getpid()}"
     work = (
         "import asyncio, sys; sys.path.insert(0, sys.argv[1]); from ns_eval.sandbox import Sandbox, SandboxConfig\n"
@@ -188,20 +188,32 @@ def test_a_killed_run_leaves_no_process_behind(walls: str) -> None:
         "asyncio.run(main())"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", work, str(Path(__file__).parents[1]), walls], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", work, str(Path(__file__).parents[1]), walls],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     ) as run:
         assert run.stdout is not None and run.stdout.readline() == "ready\n"
         assert _settles(mark, running=True), "the code started"
         run.kill()
     assert _settles(mark, running=False)
+    assert _comes_true(lambda: not list(tmp_path.iterdir())), "nor anything on disk"
 
 
 def _settles(word: str, *, running: bool) -> bool:
     """Whether a process with that word on its command line comes, or goes, within some seconds."""
+
+    def is_so() -> bool:
+        lines = (_command_line(path) for path in Path("/proc").glob("[0-9]*/cmdline"))
+        return any(line.startswith(b"sleep\0" + word.encode()) for line in lines) is running
+
+    return _comes_true(is_so)
+
+
+def _comes_true(condition: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        lines = (_command_line(path) for path in Path("/proc").glob("[0-9]*/cmdline"))
-        if any(line.startswith(b"sleep\0" + word.encode()) for line in lines) is running:
+        if condition():
             return True
         time.sleep(0.02)
     return False
@@ -280,6 +292,27 @@ def test_where_the_kernel_refuses_namespaces_landlock_stands_and_the_line_says_s
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("no namespaces: files by Landlock")
     assert done.stdout.endswith("42\n\n")
+
+
+@pytest.mark.parametrize("walls", ["namespaces", "landlock"])
+def test_a_root_that_is_the_only_user_of_its_container_has_walls_too(walls: str) -> None:
+    # As Pyxis, enroot and `apptainer --fakeroot` can make it: user 0 inside is the user who started it outside.
+    inside = (
+        "import asyncio, sys; sys.path.insert(0, sys.argv[1]); from ns_eval.sandbox import Sandbox, SandboxConfig\n"
+        "async def main():\n"
+        "    async with Sandbox(SandboxConfig(preload=[], walls=sys.argv[2])) as sandbox:\n"
+        "        print((await sandbox.session('a').run('6 * 7')).stdout)\n"
+        "asyncio.run(main())"
+    )
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", sys.executable, "-c", inside, str(Path(__file__).parents[1]), walls],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if done.stderr.startswith("unshare: "):
+        pytest.skip("this machine has no user namespaces")
+    assert done.stdout == "42\n\n", done.stderr
 
 
 def test_with_permission_it_runs_unwalled_and_says_it_loudly() -> None:

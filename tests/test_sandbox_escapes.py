@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from functools import cache
@@ -69,15 +70,17 @@ def attacked(way: str) -> Mapping[str, Any]:
         pytest.skip("bubblewrap is not installed")
     if walls == "podman" and not IMAGE:
         pytest.skip("NS_TEST_IMAGE names no image that is here")
-    done = subprocess.run(
-        [interpreter, str(SCRIPT), walls, *([IMAGE] if walls == "podman" else [])],
-        env={**os.environ, "NS_TEST_SECRET": SECRET, "HOME": "/"},
-        cwd="/",
-        capture_output=True,
-        text=True,
-        timeout=100,
-        **rights,
-    )
+    with tempfile.TemporaryDirectory() as temporary:
+        Path(temporary).chmod(0o777)
+        done = subprocess.run(
+            [interpreter, str(SCRIPT), walls, *([IMAGE] if walls == "podman" else [])],
+            env={**os.environ, "NS_TEST_SECRET": SECRET, "HOME": "/", "TMPDIR": temporary},
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=400,
+            **rights,
+        )
     if "no wall can be raised" in done.stderr:
         pytest.skip(f"this machine refuses {walls}: {done.stderr.strip().splitlines()[-3]}")
     assert done.returncode == 0, done.stderr
@@ -107,6 +110,7 @@ def test_the_sandbox_and_the_host_are_as_before(way: str) -> None:
     assert found["received"] == "", "no datagram came out"
     assert found["files"] == ["canary", "socket"], "nothing was written beside the canary"
     assert not _processes_of(MARK), "the daemon went with its session"
+    assert (found["processes"], found["temporary"]) == ([], []), "neither processes nor files are left, nor their memory"
 
 
 def test_the_launcher_itself_held_the_secret() -> None:
@@ -120,7 +124,7 @@ def test_the_launcher_itself_held_the_secret() -> None:
 @pytest.mark.skipif(shutil.which("srun") is None, reason="no Slurm")
 def test_attacks_inside_a_slurm_job_are_contained() -> None:
     done = subprocess.run(
-        ["srun", "-n1", "--mem=4000", sys.executable, str(SCRIPT), "namespaces"], capture_output=True, text=True, timeout=120
+        ["srun", "-n1", "--mem=4000", sys.executable, str(SCRIPT), "namespaces"], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0 and done.stdout, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])

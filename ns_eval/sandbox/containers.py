@@ -10,8 +10,9 @@ import os
 import resource
 from collections.abc import Mapping, Sequence
 
+from ns_eval.sandbox import kernel
+
 TOOLS = ("docker", "podman", "apptainer")
-_NOBODY = 65534
 _MOST = 16384
 _LIMITS = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
 # What the tool itself may need of the launcher's environment; inside there is none of it.
@@ -66,6 +67,6 @@ def _limit(name: str, most: int) -> str:
 def _who(tool: str) -> list[str]:
     """Inside nobody is root, and whoever is there can be signalled from here."""
     if os.geteuid() == 0:
-        return ["--user", f"{_NOBODY}:{_NOBODY}"]
+        return ["--user", f"{kernel.NOBODY}:{kernel.NOBODY}"]
     rootless = ["--userns", "keep-id"] if tool == "podman" else []
     return [*rootless, "--user", f"{os.getuid()}:{os.getgid()}"]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ns_eval.errors import NsError
-from ns_eval.sandbox import containers, wire
+from ns_eval.sandbox import containers, kernel, wire
 from ns_eval.sandbox.config import SandboxConfig
 from ns_eval.sandbox.containers import TOOLS
 from ns_eval.sandbox.processes import Handle, Usage, end_descendants, usage
@@ -162,11 +162,8 @@ class Zygote:
         ours, theirs = wire.pair()
         ours.setblocking(False)
         self._count += 1
-        settings: Message = {}
-        if self._scratch is not None:
-            settings["scratch"] = f"{self._scratch.name}/{self._count}"
         try:
-            wire.send(zygote, settings, [theirs.fileno()])
+            wire.send(zygote, {"number": self._count}, [theirs.fileno()])
         except OSError as error:
             ours.close()
             self._channel = None
@@ -188,8 +185,10 @@ class Zygote:
         await self.close()
         if self._mode != "namespaces":
             self._scratch = tempfile.TemporaryDirectory(prefix="ns-sandbox-", ignore_cleanup_errors=True)
-            if os.geteuid() == 0:
-                Path(self._scratch.name).chmod(0o1733)  # sessions may belong to another user
+            if kernel.may_become_nobody():
+                # Sessions may belong to that user, and their zygote takes the folder away where this process is killed.
+                os.chown(self._scratch.name, kernel.NOBODY, kernel.NOBODY)
+                Path(self._scratch.name).chmod(0o1733)
         ours: socket.socket | None = None
         with tempfile.TemporaryFile() as log:
             try:
@@ -245,6 +244,7 @@ class Zygote:
         config = self._config
         settings = {
             "mode": "landlock" if self._mode in TOOLS else self._mode,
+            "scratch": None if self._scratch is None else self._scratch.name,
             "preload": self._preload,
             "memory_bytes": config.memory_mb << 20,
             "tmp_bytes": config.tmp_mb << 20,

@@ -26,6 +26,7 @@ _MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
 _PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 _LAST_CAPABILITY = 63
+NOBODY = 65534
 _CAPABILITY_VERSION_3 = 0x20080522
 
 X86_64 = platform.machine() == "x86_64"
@@ -87,6 +88,18 @@ def map_ids(inner: int, outer_user: int, outer_group: int) -> None:
         ("gid_map", f"{inner} {outer_group} 1"),
     ):
         Path("/proc/self", name).write_text(line)
+
+
+def may_become_nobody() -> bool:
+    """Whether this process is root among other users. In a container root can be the only one there is."""
+    if os.geteuid() != 0 or Path("/proc/self/setgroups").read_text().strip() == "deny":
+        return False
+    return all(_is_mapped(NOBODY, Path("/proc/self", name).read_text()) for name in ("uid_map", "gid_map"))
+
+
+def _is_mapped(number: int, ranges: str) -> bool:
+    lines = (map(int, line.split()) for line in ranges.splitlines())
+    return any(first <= number < first + count for first, _, count in lines)
 
 
 def die_with_parent(signal_number: int) -> None:

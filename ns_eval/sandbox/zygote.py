@@ -17,11 +17,10 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ns_eval.sandbox import cell, kernel, landlock, root, seccomp, wire
 
-_NOBODY = 65534
 _SPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWNET
 _FLAGS = kernel.MS_NOSUID | kernel.MS_NODEV
 # Lazily imported by nearly every program: 70 ms of each fresh session.
@@ -40,10 +39,12 @@ def main(channel: str, settings_json: str) -> None:
     or the path of a socket."""
     host = wire.connected(channel) if channel.startswith("/") else socket.socket(fileno=int(channel))
     settings: Settings = json.loads(settings_json)
+    if settings["scratch"] is not None:
+        kernel.adopt_orphans()  # no PID namespace ends them
     try:
         if settings["mode"] == "namespaces":
             _enter_namespaces(host)
-        elif os.geteuid() == 0 and _open_to_all(os.__file__):
+        elif kernel.may_become_nobody() and _open_to_all(os.__file__):
             _become_nobody()
         missing = _load(settings["preload"])
     except BaseException as error:
@@ -61,7 +62,9 @@ def _serve(host: socket.socket, settings: Settings) -> None:
         try:
             message, descriptors, _ = wire.receive(host)
         except EOFError:
-            os._exit(0)
+            if settings["scratch"] is None:  # the PID namespace ends with this process
+                os._exit(0)
+            _sweep(settings["scratch"])
         try:
             child = os.fork()
         except OSError:  # the host sees its channel close
@@ -86,8 +89,9 @@ def _begin(channel: socket.socket, settings: Settings) -> None:
 
 
 def _enter_namespaces(host: socket.socket) -> None:
-    """Own namespaces and a new root. Root gives its rights up; a user becomes user 1000 of a user namespace."""
-    is_root = os.geteuid() == 0
+    """Own namespaces and a new root. Root gives its rights up; a user becomes user 1000 of a user namespace, and so does a
+    root that is the only user of its container."""
+    is_root = kernel.may_become_nobody()
     if is_root:
         kernel.unshare(_SPACES)
     else:
@@ -117,8 +121,8 @@ def _mount_proc() -> None:
 
 def _become_nobody() -> None:
     os.setgroups([])
-    os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-    os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+    os.setresgid(kernel.NOBODY, kernel.NOBODY, kernel.NOBODY)
+    os.setresuid(kernel.NOBODY, kernel.NOBODY, kernel.NOBODY)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else /proc/self belongs to root, and a session cannot map its user
 
 
@@ -173,7 +177,7 @@ def _in_namespaces(channel: socket.socket, settings: Settings) -> None:
 def _confined(channel: socket.socket, settings: Settings) -> None:
     """Without namespaces: files by Landlock, network and signals by seccomp. This process collects what is left over."""
     kernel.adopt_orphans()
-    scratch = settings["scratch"]
+    scratch = f"{settings['scratch']}/{settings['number']}"
     child = os.fork()
     if child:
         signal.signal(signal.SIGTERM, lambda *_: _sweep(scratch))
@@ -200,8 +204,8 @@ def _tell_end(channel: socket.socket, status: int) -> None:
         wire.send(channel, {"exit": os.waitstatus_to_exitcode(status)})
 
 
-def _sweep(scratch: str) -> None:
-    """Kills every descendant, then removes the session's folder."""
+def _sweep(scratch: str) -> NoReturn:
+    """Kills every descendant, removes the folder of the session, or that of all, and ends."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with contextlib.suppress(ChildProcessError, OSError):
         while True:
