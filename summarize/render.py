@@ -116,7 +116,8 @@ def notes(table: Table) -> list[str]:
         )
     if table.mixed:
         named = ", ".join(table.mixed[:3]) + (", …" if len(table.mixed) > 3 else "")
-        found.append(f"equal answers with verdicts of both kinds in {len(table.mixed)} questions ({named})")
+        several = "s" * (len(table.mixed) != 1)
+        found.append(f"equal answers with verdicts of both kinds in {len(table.mixed)} question{several} ({named})")
     return found
 
 
