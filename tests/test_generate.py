@@ -92,7 +92,11 @@ def test_another_judge_in_the_same_folder_is_refused(tmp_path: Path) -> None:
         ]
         ns("generate", *argv, "--model=sim", cwd=tmp_path)
         told = ns("generate", *argv, "--model=sim", "++inference.temperature=0.5", cwd=tmp_path, code=2)
+        ns("generate", *argv, "--model=other", "++force=true", cwd=tmp_path)
     assert "`sampling`" in told.stderr
+    # Nothing was left to ask: a verdict names the model that gave it, not the one of the last command.
+    judged = [row["judging"]["judge"] for row in read(tmp_path / "out" / "output-rs0.jsonl")]
+    assert {kept["model"] for kept in judged if kept["source"] == "model"} == {"sim"}
 
 
 @pytest.mark.parametrize(

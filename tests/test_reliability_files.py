@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from statsmodels.stats.inter_rater import cohens_kappa
 
 from judges.equivalence import EquivalenceJudge
 from judges.record import Call, judged_row, row_columns
@@ -17,6 +22,7 @@ from ns_eval.records import Generation, Json, Question, Sample, Verdict, sample_
 from summarize.judged import ANY, Judged, labelled, read_judged, read_labels
 from summarize.reliability import disagreements, reliability
 from summarize.reliability_text import report, report_disagreements
+from tests.commands import ns
 from tests.paths import SHARED, needs_shared
 
 SYMBOLIC = SymbolicJudge()
@@ -178,3 +184,26 @@ def test_the_verdict_in_the_record_wins_over_the_raw_text(tmp_path: Path) -> Non
     done = Sample(Question("q", "P", "1"), 0, "ok", Generation("x"), (Verdict("judge", True),))
     write_jsonl(tmp_path / "output-rs0.jsonl", [{**sample_row(done), "judgement": "Judgement: No"}])
     assert read_judged(tmp_path)[0].value == 1.0
+
+
+@needs_shared
+def test_the_command_prints_of_xstest_what_its_labels_give(tmp_path: Path) -> None:
+    """GPT-4 on 450 completions, against people: full compliance or not, from files to the line on the screen."""
+    path = SHARED / "data" / "judge_outputs" / "xstest_gpt4_labels" / "xstest_v2_completions_gpt4_gpteval.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    judge, human = ([row[name] == "1_full_compliance" for row in found] for name in ("gpt4_label", "final_label"))
+    rows = [
+        {"id": row["id"], "problem": row["prompt"], "expected_answer": "", "generation": row["completion"]} for row in found
+    ]
+    write_jsonl(
+        tmp_path / "judged" / "output.jsonl", [{**row, "judge_correct": it} for row, it in zip(rows, judge, strict=True)]
+    )
+    labels = labels_file(tmp_path, *({"id": row["id"], "label": it} for row, it in zip(rows, human, strict=True)))
+    printed = ns("summarize_results", "judged", f"--labels={labels}", cwd=tmp_path).stdout
+    counts = Counter(zip(judge, human, strict=True))
+    cells = [counts[one, other] for one, other in itertools.product((True, False), repeat=2)]
+    theirs = cohens_kappa(np.array(cells).reshape(2, 2)).kappa
+    assert f"against human labels: agreement 93.78% (422 of 450), kappa {theirs:.3f} (" in printed
+    names = ("both right", "only the judge", "only the reference", "both wrong")
+    assert ", ".join(f"{name} {cell}" for name, cell in zip(names, cells, strict=True)) in printed
