@@ -1,12 +1,13 @@
 """Runs the rubric recipe against simulated models and a judge, kills it at random moments, and counts what is there.
 
-python -m benchmarks.recipe [--prompts 240] [--kills 6] [--seed 0] [--budget 0.02]
+python -m benchmarks.recipe [--prompts 240] [--kills 6] [--seed 0] [--budget 0.3]
 
 Nine models differ in ability, speed, limits and faults: seven simulated engines, a provider with upstream errors inside a
 200, and the embedded engine with the shipped model. The judge's replies are partly no JSON, and one prompt it never rates.
-First the recipe is stopped by a budget for each model, then killed -9, then let run to its end. Good: every prompt has one
-answer and one judgement of each model, a rating or the reason why there is none; the engines themselves counted no more
-tokens than the budget pays for; and the provider answered nothing again but what was in flight at a kill.
+First the recipe is killed -9 and then stopped by one budget for all models and the judge; with a larger one it is killed
+again, then let run to its end. Good: when the budget is reached the servers have counted no more tokens than it pays for,
+and what is not asked is recorded with that reason; at the end every prompt has one answer and one judgement of each model,
+a rating or the reason why there is none; and the provider answered nothing again but what was in flight at a kill.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ns_eval.errors import BudgetError
 from ns_eval.records import loads
 from ns_eval.rundir import outputs
 from tests.commands import start
@@ -43,6 +45,7 @@ BENCHMARK = "science-prompts"
 RIDDLE = "(a riddle)"
 _INCOMPLETE = 6
 _BUDGET_REACHED = "budget of $"
+_ENOUGH_USD = 100.0
 _DOLLARS_A_MILLION = 1.0
 _IN_FLIGHT = 16
 _WITHIN_S = 900.0
@@ -79,6 +82,7 @@ class Outcome:
     unrated: int = 0
     truncated: int = 0
     again: int = 0
+    unasked: int = 0
     spent_usd: float = 0.0
     seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
@@ -106,18 +110,24 @@ class Play:
     def out(self) -> Path:
         return self.folder / "out"
 
-    def started(self, budget_usd: float | None = None) -> subprocess.Popen[str]:
+    @property
+    def billed_usd(self) -> float:
+        """What the servers counted, at their own price."""
+        engines = sum(engine.stats()["generated_tokens"] for engine in self.engines.values())
+        return float(engines + self.hosted.tokens + self.judge.tokens) / 1e6 * _DOLLARS_A_MILLION
+
+    def started(self, budget_usd: float) -> subprocess.Popen[str]:
         """`ns eval --recipe=scientific`, running."""
         searched = f"hydra.searchpath=[file://{self.folder / 'conf'}]"
-        price = f"++price.input={_DOLLARS_A_MILLION} ++price.output={_DOLLARS_A_MILLION}"
-        budget = "" if budget_usd is None else f" {price} ++budget_usd={budget_usd}"
+        prices = [f"++{whose}price.{part}" for whose in ("", "judge.") for part in ("input", "output")]
+        price = " ".join(f"{name}={_DOLLARS_A_MILLION}" for name in prices)
         words = [f"--source={self.folder / 'prompts.parquet'}", f"--samples={self.prompts}"]
         words += [f"--models={','.join(self.models)}", "--judge_model=sim", f"--judge_address={self.judge.url}/v1"]
-        words += [searched, f"++extra.answers={searched}{budget}"]
+        words += [searched, f"++extra.answers={searched} {price}", f"++budget_usd={budget_usd}"]
         environment = {"NS_DATA_DIR": str(self.folder / "data")}
         return start("eval", "--recipe=scientific", f"--output_dir={self.out}", *words, cwd=self.folder, env=environment)
 
-    def ended(self, budget_usd: float | None = None) -> tuple[int, str]:
+    def ended(self, budget_usd: float) -> tuple[int, str]:
         """The recipe until it ends: its exit code, and what it said. One that is killed may still be ending its jobs."""
         deadline = time.monotonic() + _WITHIN_S
         while True:
@@ -157,19 +167,17 @@ def opened(folder: Path, models: Sequence[Model], prompts: int) -> Iterator[Play
 
 
 def play(here: Play, chance: random.Random, kills: int, budget_usd: float) -> Outcome:
-    """A start that its budget stops, starts that are killed, one that ends; then everything is counted."""
+    """Starts that are killed, one in a budget that stops it; a larger budget, more that are killed, one that ends."""
     began, found = time.monotonic(), Outcome()
+    found.kills += killed(here, chance, budget_usd)
     code, said = here.ended(budget_usd)
-    if code == 0 or _BUDGET_REACHED not in said:
+    found.spent_usd = here.billed_usd
+    found.wrong += stopped(here, found, budget_usd)
+    if code != BudgetError.exit_code or _BUDGET_REACHED not in said:
         found.wrong.append(f"the budget of ${budget_usd} stopped nothing: {code}, {said[-300:]}")
-    for name, engine in here.engines.items():
-        spent = engine.stats()["generated_tokens"] / 1e6 * _DOLLARS_A_MILLION
-        found.spent_usd += spent
-        if spent > budget_usd:
-            found.wrong.append(f"{name} wrote for ${spent}, the budget was ${budget_usd}")
-    for _ in range(kills):
-        found.kills += killed(here, chance)
-    code, said = here.ended()
+    for _ in range(kills - found.kills):
+        found.kills += killed(here, chance, _ENOUGH_USD)
+    code, said = here.ended(_ENOUGH_USD)
     if code != _INCOMPLETE:
         found.wrong.append(f"the last start ended with {code}, not {_INCOMPLETE}: {said[-600:]}")
     count(here, found)
@@ -177,9 +185,23 @@ def play(here: Play, chance: random.Random, kills: int, budget_usd: float) -> Ou
     return found
 
 
-def killed(here: Play, chance: random.Random) -> bool:
+def stopped(here: Play, found: Outcome, budget_usd: float) -> Iterator[str]:
+    """What is wrong with a recipe that its budget stopped; into `found` how much is not asked for that reason."""
+    if found.spent_usd > budget_usd:
+        yield f"the servers counted ${found.spent_usd}, the budget was ${budget_usd}"
+    for name in here.models:
+        for row in _rows(here.out / name / "eval-results" / BENCHMARK):
+            found.unasked += (row.get("error") or "").startswith("not asked: the budget of $")
+    if not found.unasked:
+        yield "nothing is recorded as not asked"
+    merged = pq.read_table(here.out / "reports" / "merged_results.parquet").num_rows
+    if merged != here.prompts * len(here.models):
+        yield f"merged_results.parquet had {merged} rows when the budget was reached"
+
+
+def killed(here: Play, chance: random.Random, budget_usd: float) -> bool:
     """Starts the recipe and kills it, alone or with all it has started, after a random number of lines; whether it lived."""
-    process = here.started()
+    process = here.started(budget_usd)
     wanted, deadline = here.written() + chance.randint(1, here.prompts // 2), time.monotonic() + chance.uniform(4, 40)
     while process.poll() is None and here.written() < wanted and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -286,7 +308,7 @@ def main() -> int:
     parser.add_argument("--prompts", type=int, default=240)
     parser.add_argument("--kills", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--budget", type=float, default=0.02, help="dollars for each model, at a dollar a million tokens")
+    parser.add_argument("--budget", type=float, default=0.3, help="dollars for all, at a dollar a million tokens")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="recipe-") as folder, opened(Path(folder), SIMULATED, given.prompts) as here:
         found = play(here, random.Random(given.seed), given.kills, given.budget)

@@ -21,7 +21,7 @@ from yarl import URL
 from ns_eval.backoff import Backoff, retry_after_s
 from ns_eval.context_limits import CUTS, cut
 from ns_eval.endpoint import Endpoint, body
-from ns_eval.errors import ServerError
+from ns_eval.errors import BudgetError, ServerError
 from ns_eval.pace import Mark, Pace
 from ns_eval.records import Generation, Json, Request
 from ns_eval.replies import CONTEXT_EXCEEDED, Fault, is_html, read_answer, read_refusal, refusal, room_left, unreachable
@@ -204,11 +204,16 @@ class Client:
 
     async def _paid(self, url: URL, content: bytes, timeout_s: float, max_tokens: int | None) -> Generation | Fault:
         """One attempt within the API's limits and the budget; an answer without a limit can fill the context."""
-        mark = await self.pace.ready(len(content) // 4 + (max_tokens or 0))
         spending = self._spending
         if spending is None:
+            mark = await self.pace.ready(len(content) // 4 + (max_tokens or 0))
             return await self._sent(url, content, timeout_s, mark)
-        reserved = await spending.reserve(len(content), max_tokens or self.endpoint.context)
+        try:
+            spending.check()
+            mark = await self.pace.ready(len(content) // 4 + (max_tokens or 0))
+            reserved = await spending.reserve(len(content), max_tokens or self.endpoint.context)
+        except BudgetError as error:
+            return Fault("not asked", error.message.partition(":")[0], final=True)
         try:
             found = await self._sent(url, content, timeout_s, mark)
         except ServerError:

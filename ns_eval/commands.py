@@ -29,7 +29,7 @@ from ns_eval.checks.login import quick
 from ns_eval.checks.record import gathered
 from ns_eval.cluster import clusters
 from ns_eval.cluster.clusters import ClusterConfig
-from ns_eval.errors import JobError, UsageError
+from ns_eval.errors import CoverageError, NsError, UsageError
 from ns_eval.job_files import Submitted, logs_dir
 from ns_eval.jobs import run_command
 from ns_eval.judge_plan import Chained, Judging
@@ -39,7 +39,7 @@ from ns_eval.records import Json
 from ns_eval.resources import locate
 from ns_eval.rundir import Expected
 from ns_eval.schema import build
-from ns_eval.spending import check_budget
+from ns_eval.spending import check_budget, reached
 
 
 def evaluate(config: EvalConfig) -> int:
@@ -54,6 +54,7 @@ def evaluate(config: EvalConfig) -> int:
         print(planning.text(config, found.runs, found.selection))
         return 0
     _check_start(config, found)
+    began = time.time()
     for wrong in asyncio.run(quick(config, found.runs)):
         _say(f"{wrong.name}: {wrong.said}; {wrong.todo}")
     asked = _table_of(config, found, judged)
@@ -66,7 +67,8 @@ def evaluate(config: EvalConfig) -> int:
         if config.detach and config.chunk_ids is None and asked["benchmarks"]:
             jobs += [stages.table(asked, _folders(found), f"table{suffix}", jobs)]
         submitted = launch.submit(jobs, cluster, found.output_dir, detach=config.detach)
-    return _concluded(config, found, judged, asked) if _awaited(config, submitted, _folders(found)) else 0
+    with _within_budget(found.output_dir, began):
+        return _concluded(config, found, judged, asked) if _awaited(config, submitted, _folders(found)) else 0
 
 
 def _concluded(config: EvalConfig, found: Plan, judged: Chained | None, asked: Mapping[str, Json]) -> int:
@@ -116,13 +118,16 @@ def _awaited(config: AskConfig, submitted: Sequence[Submitted], folders: Iterabl
         _say(f"{len(submitted)} job{'s' * (len(submitted) > 1)} started; `ns status {config.output_dir}` follows them")
         return False
     outcome, started = "done", time.time()
+    logs = logs_dir(Path(config.output_dir).absolute())
     try:
         launch.wait(submitted)
+        if reached(logs, started):
+            outcome = "BudgetError"
     except BaseException as error:
         outcome = type(error).__name__
         raise
     finally:
-        asked = gathered(logs_dir(Path(config.output_dir).absolute()), started)
+        asked = gathered(logs, started)
         for folder in folders:
             manifest.end(folder, outcome, asked)
     for name, facts in asked.items():
@@ -148,11 +153,13 @@ def generate(config: GenerateConfig) -> int:
         print(plan_text.described(found, config))
         return 0
     _check_start(config, found)
+    began = time.time()
     with _entered(found) as suffix:
         _prepare(config, found)
         jobs = stages.and_then(config, stages.generation(config, found, suffix))
         submitted = launch.submit(jobs, cluster, found.output_dir, detach=config.detach)
-    _awaited(config, submitted, _folders(found))
+    with _within_budget(found.output_dir, began):
+        _awaited(config, submitted, _folders(found))
     return 0
 
 
@@ -168,6 +175,7 @@ def _judge(config: GenerateConfig) -> int:
         return 0
     if config.rerun_done:
         rundir.set_aside(asked.folder)
+    began = time.time()
     _make(asked.folder)
     judge_plan.expect_calls(asked, config, force=config.force)
     manifest.begin(asked.folder, dataclasses.asdict(config), {}, models.identity(models.weights(config.model)))
@@ -180,7 +188,9 @@ def _judge(config: GenerateConfig) -> int:
         ]
         (asked.folder / "judging.json").unlink(missing_ok=True)  # the sentence of what is judged now, or of nothing
         submitted = launch.submit(stages.and_then(config, jobs), cluster, asked.folder, detach=config.detach)
-    if _awaited(config, submitted, [asked.folder]):
+    with _within_budget(asked.folder, began):
+        if not _awaited(config, submitted, [asked.folder]):
+            return 0
         others = f"the calls of chunks {config.chunk_ids} are done; the last of the other chunks writes the judged files"
         _say(judge_plan.saving(asked.folder) or others)
     return 0
@@ -231,6 +241,24 @@ def _make(folder: Path) -> None:
         raise UsageError(f"--output_dir={folder} cannot be made: {error.strerror}") from error
 
 
+@contextlib.contextmanager
+def _within_budget(output_dir: Path, since: float) -> Iterator[None]:
+    """Around what shows the end of a command: what its budget left unasked is said last, and before what is missing for it.
+
+    Raises:
+        BudgetError: a job was stopped by its budget since then, in Unix seconds.
+    """
+    missing: CoverageError | None = None
+    try:
+        yield
+    except CoverageError as error:
+        missing = error
+    if stopped := reached(logs_dir(output_dir), since):
+        raise stopped from missing
+    if missing:
+        raise missing
+
+
 def _check_start(config: AskConfig, found: Plan) -> None:
     """What no job may start without: the server's key, and prices where money is bounded."""
     servers.require_key(config.server)
@@ -264,13 +292,19 @@ def table(asked: Mapping[str, Json], folders: Sequence[str], since: float) -> No
     `since` is when the command was given, in Unix seconds.
 
     Raises:
-        JobError: too small a share of the samples was graded.
+        CoverageError: too small a share of the samples was graded.
+        BudgetError: a job was stopped by its budget.
     """
-    code = _summarize(asked)
-    for folder in folders:
-        manifest.end(Path(folder), "done" if code == 0 else "JobError", gathered(logs_dir(Path(folders[0])), since))
-    if code:
-        raise JobError(f"less than {asked['min_coverage']:.0%} of the samples were graded: the table says of what")
+    outcome = "done"
+    try:
+        with _within_budget(Path(folders[0]), since):
+            _summarize(asked)
+    except NsError as error:
+        outcome = type(error).__name__
+        raise
+    finally:
+        for folder in folders:
+            manifest.end(Path(folder), outcome, gathered(logs_dir(Path(folders[0])), since))
 
 
 def _summarize(asked: Mapping[str, Json]) -> int:

@@ -38,7 +38,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Backend:
     """A model and the server that runs it. `model` is the name it is asked by, `path` where its weights lie, `most_usd` what
-    its answers may cost."""
+    its answers may cost, and `dealt` the file that says it where a recipe deals one budget over several commands."""
 
     model: str
     path: str
@@ -47,6 +47,7 @@ class Backend:
     log: Path
     price: PriceConfig = field(default_factory=PriceConfig)
     most_usd: float | None = None
+    dealt: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,10 @@ async def connected(backend: Backend, opened: contextlib.AsyncExitStack, *, chat
     serving = servers.serving(backend.server, backend.model, backend.log, path=backend.path, chat=chat)
     running = await opened.enter_async_context(serving)
     places = places_for(running.slots, backend.max_concurrent_requests)
-    spending = Spending(backend.price, spent_path(backend.log), backend.most_usd) if is_sold(backend.price) else None
+    spending = None
+    if is_sold(backend.price):
+        spending = Spending(backend.price, spent_path(backend.log), backend.most_usd, backend.dealt)
+        opened.callback(spending.close)
 
     def client(endpoint: Endpoint) -> Client:
         limited, pace = (lambda _: places.slower()), running.info.pace

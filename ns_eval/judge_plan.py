@@ -47,6 +47,7 @@ _OF_THE_COMMAND = (
     "max_concurrent_requests",
     "price",
     "budget_usd",
+    "shared_budget",
     *(alias for alias in ASK_SPELLINGS.aliases if alias.startswith("server_")),
 )
 
@@ -139,6 +140,8 @@ def chained(config: EvalConfig, found: Plan) -> Chained | None:
     if "model" not in own:
         raise UsageError("which model judges? ++judge.model is missing", hint="++judge.model=/models/qwen2.5-32b-instruct")
     words = [f"++{item.key}={item.text}" for item in flatten(own)]
+    if config.shared_budget and "shared_budget" not in own:
+        words.append(f"++shared_budget={config.shared_budget}")
     typed = overrides(GenerateConfig, [*words, f"--output_dir={found.output_dir}"], ASK_SPELLINGS)
     command = compose(GenerateConfig, typed, layers(typed))
     command.generation_type = ", ".join(dict.fromkeys(type_of(kind) for kind, _ in kinds.values()))

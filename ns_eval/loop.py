@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ns_eval.errors import BudgetError
 from ns_eval.queue import Queue
 from ns_eval.records import Generation, Question, Sample, Status, Verdict
 from ns_eval.seed_file import SeedFile
@@ -161,10 +160,6 @@ class _Run:
                 self._wake.clear()
                 while self._ended:
                     self._ended.popleft().result()
-        except BudgetError:
-            # What is under way is paid for: it is written before the run ends.
-            await asyncio.gather(*self._running, return_exceptions=True)
-            raise
         finally:
             for task in self._running:
                 task.cancel()

@@ -101,6 +101,8 @@ class AskConfig(PlaceConfig):
     """What a million tokens cost. Default: the model's in conf/model."""
     budget_usd: float | None = None
     """Stop before the answers in this folder have cost more; the same command with a larger one goes on."""
+    shared_budget: str | None = None
+    """The budget.json of a recipe, which deals one budget over several commands; instead of budget_usd."""
     rerun_done: bool = False
     """Ask everything anew; what is there is moved to a folder beside it."""
     force: bool = False

@@ -15,6 +15,7 @@ import msgspec
 from ns_eval.files import replacing
 from ns_eval.loop import Shelf
 from ns_eval.records import Sample
+from ns_eval.spending import dollars
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def line(now: Snapshot) -> str:
     if now.seconds > 0 and now.tokens:
         parts.append(f"{now.tokens / now.seconds:,.0f} tokens/s")
     if now.usd:
-        parts.append(f"${now.usd:.2f}")
+        parts.append(dollars(now.usd))
     parts += [f"{name} {count}" for name, count in _troubles(now) if count]
     if asked and now.done < now.total:
         parts.append(f"{_clock((now.total - now.done) * now.seconds / asked)} left")

@@ -1,37 +1,32 @@
 """`ns eval --recipe=NAME`: the stages of conf/recipe/NAME.yaml, each an existing command; what is done is not done again.
 
 A recipe holds no logic: its values are filled into command lines. A stage with `each` runs once for every value of a list,
-all at once, under one display.
+all at once.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ns_eval import job_files, models, progress
+from ns_eval import models
 from ns_eval.catalogue.layering import layers
-from ns_eval.compose import compose, overrides
-from ns_eval.errors import DataError, JobError, UsageError, suggest
-from ns_eval.options import ASK_SPELLINGS, EVAL_SPELLINGS, EvalConfig, GenerateConfig
+from ns_eval.compose import compose, flatten, overrides
+from ns_eval.errors import UsageError, suggest
+from ns_eval.options import ASK_SPELLINGS, EVAL_SPELLINGS, AskConfig, EvalConfig, GenerateConfig
+from ns_eval.recipe_run import Ends, run_each, run_one
 from ns_eval.resources import conf_file
 from ns_eval.schema import REQUIRED, build, load_yaml
 from ns_eval.servers import key_variable
+from ns_eval.shared_budget import Dealer
+from ns_eval.spending import check_amount, check_budget, is_sold
 
 Values: TypeAlias = dict[str, Any]
-_LOOK_S = 1.0
-_GRACE_S = "30"
-# A command that says its own table is done although some samples are not graded: the recipe goes on and says it.
-_INCOMPLETE = 6
 _OWN = ("source", "samples", "models", "benchmarks", "judge_model", "judge_address")
 
 
@@ -68,6 +63,7 @@ class RecipeConfig:
     Examples:
         ns eval --recipe=scientific --output_dir=out --source=a.parquet,b.parquet --models=gpt_4o_mini,tinymath
         ns eval --recipe=scientific --output_dir=out --stages=files,report
+        ns eval --recipe=scientific --output_dir=out ++budget_usd=5
         ns eval --recipe=scientific --output_dir=out --dry_run
     """
 
@@ -93,6 +89,8 @@ class RecipeConfig:
     """Any other value of the recipe that differs."""
     extra: dict[str, str] = field(default_factory=dict)
     """Further words of a stage's command line: ++extra.answers='--max_samples=4'."""
+    budget_usd: float | None = None
+    """Stop before answers and judgements of all models together have cost more; a larger one goes on."""
     allow_missing_models: bool = False
     """Go on without the models whose key is not set."""
     dry_run: bool = False
@@ -103,29 +101,34 @@ def main(config: RecipeConfig) -> int:
     """Runs the stages.
 
     Raises:
-        UsageError: an unknown recipe, stage or value; a key that is missing.
+        UsageError: an unknown recipe, stage or value; a key or a price that is missing.
         JobError: a command of a stage failed; the others of that stage have run to their end.
+        BudgetError: something is not asked for want of money; what there is has been exported.
     """
     found = recipe(config)
-    output_dir = str(Path(config.output_dir).absolute())
-    values = {**found.values, **_given(config), "output_dir": output_dir}
+    check_amount(config.budget_usd)
+    output_dir = Path(config.output_dir).absolute()
+    values = {**found.values, **_given(config), "output_dir": str(output_dir)}
     chosen = [stage for stage in found.stages if not config.stages or stage.name in config.stages]
     lines = {stage.name: _lines(stage, values, config.extra.get(stage.name, "")) for stage in chosen}
     if config.dry_run:
         print("\n".join(shlex.join(["ns", *words]) for own in lines.values() for words in own.values()))
         return 0
-    for stage in chosen:
-        if stage.each:
-            lines[stage.name] = _with_keys(lines[stage.name], allow=config.allow_missing_models)
-    Path(output_dir).mkdir(parents=True, exist_ok=True)
-    incomplete: list[str] = []
+    dealer = None if config.budget_usd is None else Dealer(output_dir / "budget.json", config.budget_usd)
+    lines = {name: _asking(own, dealer, allow=config.allow_missing_models) for name, own in lines.items()}
+    output_dir.mkdir(parents=True, exist_ok=True)
+    ends = Ends()
     for stage in chosen:
         print(f"── {stage.name}", file=sys.stderr, flush=True)
-        incomplete += _run(stage, lines[stage.name], Path(output_dir))
-    if incomplete:
-        print(f"not everything is graded: {', '.join(incomplete)}; the same command asks what is missing", file=sys.stderr)
-        return _INCOMPLETE
-    return 0
+        if dealer is not None:
+            dealer.deal(())
+        if stage.each:
+            ended = run_each(lines[stage.name], output_dir, dealer)
+            ends.stopped += ended.stopped
+            ends.incomplete += ended.incomplete
+        else:
+            run_one(stage.name, lines[stage.name][stage.name], dealer)
+    return ends.told(dealer)
 
 
 def recipe(config: RecipeConfig) -> RecipeFile:
@@ -167,14 +170,18 @@ def _lines(stage: StageConfig, values: Values, extra: str) -> dict[str, list[str
 
 
 def _filled(stage: StageConfig, values: Values, extra: str) -> list[str]:
-    """Each word filled by itself: a value with blanks stays one word, one that stands alone may be several."""
+    """Each word filled by itself: a value with blanks stays one word, one that stands alone may be several, and an option
+    that is filled with nothing is not given."""
     words: list[str] = []
     for word in stage.run.split():
         try:
             text = word.format_map({name: _text(value) for name, value in values.items()})
         except (KeyError, IndexError, ValueError) as error:
             raise UsageError(f"stage {stage.name}: `{word}` names no value of the recipe ({error})") from error
-        words += shlex.split(text) if word.startswith("{") and word.endswith("}") and word.count("{") == 1 else [text]
+        if word.startswith("{") and word.endswith("}") and word.count("{") == 1:
+            words += shlex.split(text)
+        elif not text.endswith("=") or word.endswith("="):
+            words.append(text)
     return [*words, *shlex.split(extra)]
 
 
@@ -182,116 +189,65 @@ def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _with_keys(lines: Mapping[str, list[str]], *, allow: bool) -> dict[str, list[str]]:
-    """The command lines whose servers' keys are set.
+def _asking(lines: Mapping[str, list[str]], dealer: Dealer | None, *, allow: bool) -> dict[str, list[str]]:
+    """The command lines of a stage whose servers' keys are set, within the budget where there is one.
 
     Raises:
-        UsageError: one is not, and nobody said to go on without it.
+        UsageError: a key is not set, and nobody said to go on without it; a budget that could not be kept.
     """
-    missing = {label: variable for label, words in lines.items() if (variable := _missing_key(words))}
-    if not missing:
-        return dict(lines)
-    told = ", ".join(f"{label} needs ${variable}" for label, variable in missing.items())
-    kept = {label: words for label, words in lines.items() if label not in missing}
-    if not allow or not kept:
-        raise UsageError(
-            f"no key for {len(missing)} of {len(lines)} models: {told}",
-            hint="export it, or go on without them: ++allow_missing_models=true",
-        )
-    print(f"left out: {told}", file=sys.stderr)
+    asked = {label: tuple(_asked(words)) for label, words in lines.items()}
+    missing = {label: key for label, configs in asked.items() if (key := _missing_key(configs))}
+    kept = {label: list(words) for label, words in lines.items() if label not in missing}
+    if missing:
+        told = ", ".join(f"{label} needs ${variable}" for label, variable in missing.items())
+        if not allow or not kept:
+            raise UsageError(
+                f"no key for {len(missing)} of {len(lines)} models: {told}",
+                hint="export it, or go on without them: ++allow_missing_models=true",
+            )
+        print(f"left out: {told}", file=sys.stderr)
+    if dealer is not None:
+        for label, words in kept.items():
+            _check_affordable(label, asked[label], dealer.now.budget_usd)
+            words += [f"++shared_budget={dealer.path}"] if asked[label] else []
     return kept
 
 
-def _missing_key(words: Sequence[str]) -> str | None:
-    """The variable that an evaluation needs and that is not set, of the model or of the judge behind it."""
+def _asked(words: Sequence[str]) -> Iterator[AskConfig]:
+    """What an evaluation asks of its model, and of the judge behind it."""
     if words[0] != "eval":
-        return None
+        return
     given = overrides(EvalConfig, words[1:], EVAL_SPELLINGS)
     config = compose(EvalConfig, given, layers(given))
-    variables = [key_variable(config.server)]
-    address = config.judge.get("server_address")
-    if address:
-        judge = [f"--model={config.judge.get('model')}", f"--server_address={address}", f"--output_dir={config.output_dir}"]
-        judge.append(f"--server_type={config.judge.get('server_type', 'openai')}")
-        typed = overrides(GenerateConfig, judge, ASK_SPELLINGS)
-        variables.append(key_variable(compose(GenerateConfig, typed, layers(typed)).server))
+    yield config
+    own = {name: value for name, value in config.judge.items() if name == "model" or name.startswith(("server", "price"))}
+    if "model" in own:
+        typed = [f"++{item.key}={item.text}" for item in flatten(own)]
+        judge = overrides(GenerateConfig, [*typed, f"--output_dir={config.output_dir}"], ASK_SPELLINGS)
+        yield compose(GenerateConfig, judge, layers(judge))
+
+
+def _missing_key(configs: Sequence[AskConfig]) -> str | None:
+    """The variable that is not set."""
+    variables = (key_variable(config.server) for config in configs)
     return next((variable for variable in variables if variable and not os.environ.get(variable)), None)
 
 
-def _run(stage: StageConfig, lines: Mapping[str, list[str]], output_dir: Path) -> list[str]:
-    """Runs the commands of a stage; says which ended incomplete.
+def _check_affordable(label: str, configs: Sequence[AskConfig], budget_usd: float) -> None:
+    """A server that is started here costs nothing; of any other the price is known.
 
     Raises:
-        JobError: one failed.
+        UsageError: of which model or judge it is not, or a budget of its own, or a command that nobody waits for.
     """
-    if not stage.each:
-        (words,) = lines.values()
-        code = subprocess.run([sys.executable, "-m", "ns_eval", *words], check=False).returncode
-        _require({stage.name: code}, {})
-        return []
-    logs = {label: output_dir / "logs" / f"{label}.log" for label in lines}
-    codes = _all_at_once(lines, logs, output_dir)
-    _require({label: code for label, code in codes.items() if code != _INCOMPLETE}, logs)
-    return [label for label, code in codes.items() if code == _INCOMPLETE]
-
-
-def _all_at_once(lines: Mapping[str, list[str]], logs: Mapping[str, Path], output_dir: Path) -> dict[str, int]:
-    """Every command behind a keeper, which ends it when this process is gone, by whatever means."""
-    keeper = Path(__file__).with_name("keeper.py")
-    (output_dir / "logs").mkdir(exist_ok=True)
-    with ExitStack() as opened:
-        started = {}
-        for label, words in lines.items():
-            log = opened.enter_context(logs[label].open("ab"))
-            command = [sys.executable, "-I", str(keeper), _GRACE_S, sys.executable, "-m", "ns_eval", *words]
-            started[label] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
-        try:
-            while any(process.poll() is None for process in started.values()):
-                _display([output_dir / label for label in lines])
-                time.sleep(_LOOK_S)
-        finally:
-            for process in started.values():
-                if process.stdin:
-                    process.stdin.close()
-            codes = {label: process.wait() for label, process in started.items()}
-        _display([output_dir / label for label in lines], end="\n")
-    return codes
-
-
-def _display(folders: Sequence[Path], end: str = "") -> None:
-    """One line for all models: the counts of their jobs as one."""
-    now = progress.summed([own for folder in folders for own in _snapshots(folder)])
-    text = f"{len(folders)} models: {progress.line(now)}"
-    if sys.stderr.isatty():
-        print(f"\r\x1b[2K{text}", end=end, file=sys.stderr, flush=True)
-    elif end:
-        print(text, file=sys.stderr, flush=True)
-
-
-def _snapshots(folder: Path) -> Iterator[progress.Snapshot]:
-    try:
-        jobs = job_files.read_table(folder).jobs if job_files.has_table(folder) else ()
-    except (DataError, JobError, json.JSONDecodeError):
-        return
-    for job in jobs:
-        yield progress.read(job_files.progress_path(folder, job.name))
-
-
-def _require(codes: Mapping[str, int], logs: Mapping[str, Path]) -> None:
-    failed = {label: code for label, code in codes.items() if code}
-    if not failed:
-        return
-    if len(codes) == 1 and not logs:
-        raise JobError(f"stage {next(iter(failed))} ended with {next(iter(failed.values()))}, see above")
-    told = [f"{label} ({code}): {_last(logs[label])}" for label, code in failed.items()]
-    raise JobError(
-        f"{len(failed)} of {len(codes)} commands failed: {'; '.join(told)}",
-        hint="mend it and give the same command again: what is done is not done twice",
-    )
-
-
-def _last(log: Path) -> str:
-    """What went wrong, as the command said it."""
-    lines = job_files.last_lines(log, 40)
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return (errors or lines or ["it said nothing"])[-1]
+    for config, who in zip(configs, (label, f"the judge of {label}"), strict=False):
+        if config.budget_usd is not None or config.detach:
+            own = "++budget_usd of its own" if config.budget_usd is not None else "--detach"
+            raise UsageError(f"{who}: {own} does not go with the budget of the recipe", hint="leave one of the two out")
+        if config.server.base_url and not is_sold(config.price):
+            raise UsageError(
+                f"{who}: ++budget_usd needs the price of {config.model}",
+                hint="++extra.answers='++price.input=2.5 ++price.output=10', the judge's is ++judge.price.…; 0 is a price",
+            )
+        limit = config.inference.tokens_to_generate or config.server.context
+        if (config.price.input or config.price.output) and isinstance(config, EvalConfig):
+            check_budget(budget_usd, config.price, [limit])

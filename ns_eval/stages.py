@@ -125,6 +125,7 @@ def _backend(config: AskConfig, output_dir: Path, job: str, server: ServerConfig
         log=log,
         price=config.price,
         most_usd=job_budget(config.budget_usd, log, jobs),
+        dealt=Path(config.shared_budget) if config.shared_budget else None,
     )
 
 

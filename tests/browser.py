@@ -5,6 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +18,49 @@ from typing import Any
 
 import pytest
 
+from tests.paths import REPO
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-_ABSENT = [name for name in ("streamlit", "playwright", "axe_playwright_python") if importlib.util.find_spec(name) is None]
-_MISSING = [*_ABSENT, *([] if CHROMIUM else ["chromium (Debian: apt-get install chromium)"])]
-if _MISSING and os.environ.get("CI") == "true":
-    raise RuntimeError(f"the pages are tested in a browser, and in CI nothing of it may be missing: {', '.join(_MISSING)}")
-needs_browser = pytest.mark.skipif(bool(_MISSING), reason=f"no browser tests without {', '.join(_MISSING)}")
-needs_streamlit = pytest.mark.skipif("streamlit" in _ABSENT, reason="no dashboard without streamlit")
+_LIBRARIES = [
+    name for name in ("streamlit", "playwright", "axe_playwright_python") if importlib.util.find_spec(name) is None
+]
+ABSENT = [*_LIBRARIES, *([] if CHROMIUM else ["chromium (Debian: apt-get install chromium)"])]
+if ABSENT and os.environ.get("CI") == "true":
+    raise RuntimeError(f"the pages are tested in a browser, and in CI nothing of it may be missing: {', '.join(ABSENT)}")
+needs_browser = pytest.mark.skipif(bool(ABSENT), reason=f"no browser tests without {', '.join(ABSENT)}")
+needs_streamlit = pytest.mark.skipif("streamlit" in _LIBRARIES, reason="no dashboard without streamlit")
 SIZES = (1280, 390)
+
+
+@contextmanager
+def served(folder: Path, log: Path) -> Iterator[str]:
+    """`ns dashboard FOLDER` on a free port; its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "ns_eval", "dashboard", str(folder), f"--port={port}"]
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    with log.open("w") as file:
+        server = subprocess.Popen(command, cwd=REPO, env=environment, stdout=file, stderr=file, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not _healthy(port):
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/"
+        assert "Traceback" not in log.read_text(), log.read_text()
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=30)
+
+
+def _healthy(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).read()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

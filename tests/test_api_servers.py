@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from ns_eval.backoff import Backoff
 from ns_eval.client import Client, headers_of
 from ns_eval.config import PriceConfig, ServerConfig
 from ns_eval.engines.server_info import probe
-from ns_eval.errors import BudgetError, ServerError
+from ns_eval.errors import ServerError
 from ns_eval.pace import Pace, reset_s
 from ns_eval.records import Generation, Request, Sampling
 from ns_eval.resources import conf_file
@@ -278,16 +279,15 @@ def test_what_answers_cost_is_counted_and_kept(tmp_path: Path) -> None:
 def test_no_request_is_sent_that_could_pass_the_budget(tmp_path: Path) -> None:
     """Each may cost 0.008 (64 tokens and its bytes) and costs 0.00037: the last two wait for what was set aside."""
 
-    async def use(client: Client, api: Peer) -> tuple[int, list[Any]]:
-        tasks = [client.complete(CHAT, timeout_s=5) for _ in range(40)]
-        found = await asyncio.gather(*tasks, return_exceptions=True)
+    async def use(client: Client, api: Peer) -> tuple[int, list[Generation]]:
+        found = await asyncio.gather(*(client.complete(CHAT, timeout_s=5) for _ in range(40)))
         return len(api.bodies), found
 
     spending = Spending(PRICE, tmp_path / "x.spent.json", most_usd=0.012)
     sent, found = answered(use, answer(), spending=spending)
-    errors = [item for item in found if isinstance(item, BaseException)]
-    assert 0 < sent == 40 - len(errors) and all(isinstance(item, BudgetError) for item in errors)
-    assert "the budget of $0.01 is reached" in str(errors[0])
+    errors = [item.error for item in found if item.error]
+    assert 0 < sent == 40 - len(errors)
+    assert set(errors) == {"not asked: the budget of $0.0120 is reached"}
     assert sent * 0.00037 == pytest.approx(spending.spent.usd) and spending.spent.usd <= 0.012
 
 
@@ -310,12 +310,13 @@ def test_a_run_ends_at_its_budget_and_goes_on_with_a_larger_one(tmp_path: Path) 
         # 4 tokens an answer, a thousand dollars a million: half a cent each.
         sold = [*argv, "++price.output=1000"]
         told = ns("eval", *sold, "++budget_usd=0.021", cwd=tmp_path, code=5)
-        assert "the budget of $0.02 is reached" in told.stderr
+        assert "the budget of $0.0210 is reached: $0.0200 are spent" in told.stderr
         assert "the same command with a larger ++budget_usd goes on where it stopped" in told.stderr
         folder = tmp_path / "out" / "eval-results" / "arithmetic"
-        answered = (folder / "output-rs0.jsonl-async").read_text().splitlines()
-        assert len({json.loads(line)["id"] for line in answered}) == 5
-        assert json.loads((tmp_path / "out" / "run.json").read_text())["commands"][-1]["outcome"] == "JobError"
+        assert "5/20" in told.stdout and "15 failed" in told.stdout
+        rows = [json.loads(line) for line in (folder / "output-rs0.jsonl").read_text().splitlines()]
+        assert Counter(row.get("error") for row in rows) == {None: 5, "not asked: the budget of $0.0210 is reached": 15}
+        assert json.loads((tmp_path / "out" / "run.json").read_text())["commands"][-1]["outcome"] == "BudgetError"
         ns("eval", *sold, "++budget_usd=1", "--min_coverage=0", cwd=tmp_path)
-    assert len((folder / "output-rs0.jsonl").read_text().splitlines()) == 20
+    assert all("error" not in json.loads(line) for line in (folder / "output-rs0.jsonl").read_text().splitlines())
     assert read_spent(tmp_path / "out" / "eval-logs" / "generate.spent.json").usd == pytest.approx(0.08)

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +11,8 @@ from typing import Any
 import pytest
 
 from summarize.pages.report import ReportConfig, main
-from tests.browser import SIZES, Watched, chromium, needs_browser, picture
+from tests.browser import SIZES, Watched, chromium, needs_browser, picture, served
 from tests.page_runs import math_pair
-from tests.paths import REPO
 from tests.rubric_runs import source_000
 
 pytestmark = [needs_browser, pytest.mark.slow]
@@ -41,40 +33,16 @@ def browser() -> Iterator[Any]:
         yield started
 
 
-def _served(folder: Path, log: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "ns_eval", "dashboard", str(folder), f"--port={port}"]
-    with log.open("w") as file:
-        server = subprocess.Popen(
-            command, cwd=REPO, env={**os.environ, "PYTHONPATH": str(REPO)}, stdout=file, stderr=file, start_new_session=True
-        )
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).read()
-                break
-            except OSError:
-                assert server.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/"
-        assert "Traceback" not in log.read_text(), log.read_text()
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
-
-
 @pytest.fixture(scope="module")
 def dashboard(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from _served(runs / "nine", tmp_path_factory.mktemp("log") / "log")
+    with served(runs / "nine", tmp_path_factory.mktemp("log") / "log") as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def math_dashboard(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from _served(runs / "math", tmp_path_factory.mktemp("log") / "log")
+    with served(runs / "math", tmp_path_factory.mktemp("log") / "log") as address:
+        yield address
 
 
 def view(watched: Watched, name: str) -> None:
@@ -91,12 +59,12 @@ def test_every_view_of_the_dashboard_draws(browser: Any, dashboard: str, width: 
     page.get_by_text("Question p").first.wait_for()
     picture(page, f"explorer-{width}")
     view(watched, "Performance Scores")
+    page.get_by_text("Ratings", exact=True).wait_for()
     page.locator("[data-testid=stVegaLiteChart] :is(canvas, svg)").nth(1).wait_for()
     picture(page, f"scores-{width}")
     view(watched, "Domain Analysis")
-    page.get_by_text("by task type").or_(
-        page.locator("[data-testid=stVegaLiteChart] :is(canvas, svg)").nth(1)
-    ).first.wait_for()
+    page.get_by_text("as a table").nth(1).wait_for()
+    page.locator("[data-testid=stVegaLiteChart] :is(canvas, svg)").nth(1).wait_for()
     picture(page, f"domains-{width}")
     view(watched, "Analysis & Insights")
     page.get_by_text("has the highest overall score").wait_for()
@@ -145,19 +113,32 @@ def test_a_link_opens_its_question_and_hostile_text_stays_text(browser: Any, mat
     watched.close()
 
 
-def test_a_run_that_is_deleted_while_it_is_shown_is_shown_as_gone(browser: Any, runs: Path, tmp_path: Path) -> None:
+def test_a_run_that_grows_and_then_is_deleted_is_shown_so_without_a_click(browser: Any, runs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shown"
     shutil.copytree(runs / "math" / "base", folder)
-    serving = _served(folder, tmp_path / "log")
-    address = next(serving)
+    finished = folder / "eval-results-judged" / "math-pages" / "output-rs3.jsonl"
+    growing = finished.with_name(f"{finished.name}-async")
+    lines = finished.read_bytes().splitlines(keepends=True)
+    growing.write_bytes(b"".join(lines[:10]))
+    finished.unlink()
     watched = Watched(browser, 1280)
-    watched.page.goto(address)
-    watched.page.get_by_text("160 of 160 samples").wait_for()
-    shutil.rmtree(folder)
-    watched.page.reload()
-    watched.page.get_by_text("is not there (any more)").wait_for()
-    watched.close()
-    next(serving, None)
+    page = watched.page
+    with served(folder, tmp_path / "log") as address:
+        page.goto(address)
+        page.get_by_text("130 of 130 samples").wait_for()
+        page.get_by_text(re.compile(r"base-7b is running:\W*130 of 160 samples are graded")).wait_for()
+        with growing.open("ab") as file:
+            file.write(b"".join(lines[10:25]) + lines[25][:20])
+        page.get_by_text("145 of 145 samples").wait_for()
+        with growing.open("ab") as file:
+            file.write(lines[25][20:] + b"".join(lines[26:]))
+        growing.rename(finished)
+        page.get_by_text("160 of 160 samples").wait_for()
+        page.get_by_text("is running").wait_for(state="detached")
+        shutil.rmtree(folder)
+        page.get_by_text("is not there (any more)").wait_for()
+        assert watched.errors == []
+        watched.close()
 
 
 @pytest.mark.parametrize("width", SIZES)

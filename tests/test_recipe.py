@@ -108,7 +108,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 def test_the_whole_recipe_stopped_by_its_budget_killed_and_resumed_has_everything_once(tmp_path: Path) -> None:
     """A faulty engine, a provider with errors inside a 200, the embedded engine; a judge that is partly unreadable."""
     with opened(tmp_path, [FAULTY], PROMPTS) as here:
-        found = play(here, random.Random(1), kills=1, budget_usd=0.004)
+        found = play(here, random.Random(1), kills=1, budget_usd=0.02)
     assert found.wrong == []
     assert (found.answers, found.judgements) == (3 * PROMPTS, 3 * PROMPTS)
     assert found.kills == 1
@@ -152,7 +152,7 @@ def test_the_others_go_on_only_where_somebody_says_so(tmp_path: Path) -> None:
         told = ns(*argv, "--stages=answers", "++allow_missing_models=true", cwd=tmp_path, env=data(tmp_path))
         dollars = engine.stats()["generated_tokens"] / 1000
     assert "left out: keyed needs $NS_NO_SUCH_KEY" in told.stderr
-    shown = re.search(r"1 models: .* · \$(\d+\.\d+)", told.stderr)
+    shown = re.search(r"1 model, 1 ended: .* · \$(\d+\.\d+)", told.stderr)
     assert shown, told.stderr
     assert 0 < float(shown[1]) <= dollars
     assert (tmp_path / "out" / "free" / "eval-results-judged" / "science-prompts" / "output.jsonl").exists()

@@ -30,12 +30,11 @@ def main() -> None:
     told = json.loads(os.environ[VARIABLE])
     paths = [Path(path) for path in told["runs"]]
     seen = stamp(paths)
-    book, found = _loaded(tuple(told["runs"]), tuple(told["benchmarks"]), told["level"], (seen, _gone(paths)))
+    book, found = _loaded(tuple(told["runs"]), tuple(told["benchmarks"]), told["level"], seen)
     st.html("<style>.stMainBlockContainer { padding-top: 2.5rem; }</style>")
     st.title(", ".join(book.benchmarks) or "no results yet", anchor=False)
     _states(book)
-    if book.unfinished:
-        _watch(paths, seen)
+    _watch(paths, seen, said=book.unfinished)
     if not book.benchmarks:
         return
     # A link to a question opens where it is shown.
@@ -50,10 +49,6 @@ def main() -> None:
         tabs.analysis(book)
 
 
-def _gone(paths: list[Path]) -> tuple[bool, ...]:
-    return tuple(path.is_dir() for path in paths)
-
-
 def _states(book: Book) -> None:
     """What is not complete is said before any number."""
     for run in book.runs:
@@ -66,9 +61,10 @@ def _states(book: Book) -> None:
 
 
 @st.fragment(run_every=_LOOK_S)
-def _watch(paths: list[Path], seen: object) -> None:
-    """Looks for new results while something is unfinished."""
-    st.caption(f"looked at {time.strftime('%H:%M:%S')}; new results are shown as they come")
+def _watch(paths: list[Path], seen: object, *, said: bool) -> None:
+    """Looks for new results, and for folders that are gone."""
+    if said:
+        st.caption(f"looked at {time.strftime('%H:%M:%S')}; new results are shown as they come")
     if stamp(paths) != seen:
         st.rerun()
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from summarize.pages.colours import colours
-from summarize.pages.contents import Chart, Grid, Report, Section
-from summarize.pages.insights import Finding
+from summarize.pages.contents import Grid, Report, Section
+from summarize.pages.figures import figure
+from summarize.pages.insights import Finding, parted
 from summarize.pages.questions import Answer, Shown
 from summarize.pages.runs import Book
 from summarize.pages.samples import MARKS
@@ -85,9 +86,9 @@ def _section(part: Section, book: Book) -> str:
         shown.append(f"<p>{html.escape(part.why_no_ranks)}</p>")
     if part.standings:
         shown.append(
-            _table(part.standings, "runs that share a letter in `group` cannot be told apart; ranks say so too", book)
+            _table(part.standings, "runs that share a letter under group cannot be told apart; ranks say so too", book)
         )
-    shown += [_chart(chart, book) for chart in part.charts]
+    shown += [figure(chart, book) for chart in part.charts]
     if part.ratings:
         shown += ["<h3>Ratings</h3>", _table(part.ratings, "how often each rating was given", book, long=True)]
     shown += ["<h3>Tables</h3>", _table(part.tables, "what ns summarize_results prints", book, long=True)]
@@ -102,8 +103,7 @@ def _section(part: Section, book: Book) -> str:
 def _findings(findings: Sequence[Finding]) -> str:
     if not findings:
         return "<p>Nothing to report: there is no result yet.</p>"
-    head = [item for item in findings if item.kind in ("best", "tie", "top", "part", "missing", "disagreement")]
-    rest = [item for item in findings if item not in head]
+    head, rest = parted(findings)
     shown = f'<ul class="findings">{"".join(map(_finding, head))}</ul>'
     if rest:
         shown += f'<details class="sample"><summary>{len(rest)} more: gaps, profiles, truncation, ceilings</summary><div>'
@@ -136,49 +136,6 @@ def _table(lines: Grid, caption: str, book: Book, *, long: bool = False) -> str:
         f'<div class="scroll{" long" if long else ""}" tabindex="0" role="region" aria-label="{html.escape(caption)}">'
         f"<table><caption>{html.escape(caption)}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
-
-
-def _chart(chart: Chart, book: Book) -> str:
-    numbers = {run.name: at for at, run in enumerate(book.runs)}
-
-    def place(value: float) -> float:
-        return 100 * min(1.0, max(0.0, (value - chart.least) / (chart.most - chart.least)))
-
-    rows = []
-    if chart.dots:
-        for label in dict.fromkeys(bar.label for bar in chart.bars):
-            dots = ""
-            own = [bar for bar in chart.bars if bar.label == label]
-            for at, bar in enumerate(own):
-                colour, lane = f"c{numbers[bar.run]}", f"top:{100 * (at + 0.5) / len(own):.1f}%"
-                if bar.low is not None and bar.high is not None:
-                    left, right = place(bar.low), place(bar.high)
-                    dots += f'<i class="reach {colour}" style="{lane};left:{left:.2f}%;width:{right - left:.2f}%"></i>'
-                title = html.escape(f"{bar.run}: {bar.text}")
-                dots += f'<i class="dot {colour}" style="{lane};left:{place(bar.value):.2f}%" title="{title}"></i>'
-            track = f'<span class="track" style="height:{max(1.4, 0.7 * len(own)):.1f}rem">{dots}</span>'
-            rows.append(f'<div class="row"><span class="label">{html.escape(label)}</span>{track}</div>')
-        runs = dict.fromkeys(bar.run for bar in chart.bars)
-        key = "".join(f'<li><i class="c{numbers[run]}"></i>{html.escape(run)}</li>' for run in runs)
-        legend = f'<ul class="key">{key}</ul>'
-    else:
-        for bar in chart.bars:
-            whisker = ""
-            if bar.low is not None and bar.high is not None:
-                left, right = place(bar.low), place(bar.high)
-                whisker = f'<i class="whisker" style="left:{left:.2f}%;width:{right - left:.2f}%"></i>'
-            drawn = f'<i class="bar c{numbers[bar.run]}" style="width:{place(bar.value):.2f}%"></i>{whisker}'
-            rows.append(
-                f'<div class="row"><span class="label">{html.escape(bar.label)}</span><span class="track">{drawn}</span>'
-                f'<span class="value">{html.escape(bar.text)}{f" {bar.mark}" if bar.mark else ""}</span></div>'
-            )
-        cut = any(bar.mark for bar in chart.bars)
-        legend = '<p class="soft">✂ some answers were cut at the token limit</p>' if cut else ""
-    least, most = chart.ends
-    axis = f'<span class="ends"><span>{least}</span><span>{most}</span></span>'
-    ends = f'<div class="row"><span class="label"></span>{axis}</div>'
-    kind = ' class="dots"' if chart.dots else ""
-    return f"<figure{kind}><figcaption>{html.escape(chart.title)}</figcaption>{''.join(rows)}{ends}{legend}</figure>"
 
 
 def _samples(samples: Sequence[Shown], left_out: int, book: Book) -> str:

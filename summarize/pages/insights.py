@@ -29,6 +29,8 @@ from summarize.tables import Cell
 # From this share of ratings at the top of the scale on, better answers hardly show any more.
 _CEILING = 0.5
 _MOST_PARTS = 6
+# The kinds that a page shows before the others.
+_FIRST = ("best", "tie", "top", "part", "missing", "disagreement")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,12 @@ def insights(book: Book) -> list[Finding]:
             found += [*_profile(book, benchmark, run, part), *_truncation(benchmark, run, part)]
             found += [*_ceiling(book, benchmark, run, part), *_judges(benchmark, run, part)]
     return found
+
+
+def parted(findings: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
+    """Those to show first, and the rest: gaps, profiles, truncation, ceilings."""
+    first = [item for item in findings if item.kind in _FIRST]
+    return first, [item for item in findings if item.kind not in _FIRST]
 
 
 def _ranks(book: Book, benchmark: str) -> Iterator[Finding]:

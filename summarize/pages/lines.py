@@ -132,20 +132,26 @@ def _take(found: Lines, key: Key, place: Place, line: _Line) -> None:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Place, _Line]]:
-    decode = msgspec.json.Decoder(_Line).decode
     offset = 0
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
-            if not raw.isspace():
-                try:
-                    yield number, Place(path, offset, len(raw)), decode(raw)
-                except msgspec.DecodeError as error:
-                    # The line that a running process is just writing is no fault.
-                    if not path.name.endswith("-async") or raw.endswith(b"\n"):
-                        raise DataError(
-                            f"{path}:{number}: not a sample ({error})", hint=f"mv {path} {path}.broken"
-                        ) from error
+            line = None if raw.isspace() else _decoded(raw, path, number)
+            if line is not None:
+                yield number, Place(path, offset, len(raw)), line
             offset += len(raw)
+
+
+_decode = msgspec.json.Decoder(_Line).decode
+
+
+def _decoded(raw: bytes, path: Path, number: int) -> _Line | None:
+    """The line; None for one that a running process is just writing."""
+    try:
+        return _decode(raw)
+    except msgspec.DecodeError as error:
+        if path.name.endswith("-async") and not raw.endswith(b"\n"):
+            return None
+        raise DataError(f"{path}:{number}: not a sample ({error})", hint=f"mv {path} {path}.broken") from error
 
 
 def _refuse_mixed(found: Lines, path: Path, number: int) -> None:

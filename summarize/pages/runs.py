@@ -96,12 +96,13 @@ def load(paths: Sequence[Path], benchmarks: Sequence[str] = (), level: float = 0
 
 
 def stamp(paths: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
-    """Changes when a file behind the pages does."""
+    """Changes when a file behind the pages does, when a run stops growing, or when a folder goes."""
     return tuple(_stamps(paths))
 
 
 def _stamps(paths: Sequence[Path]) -> Iterator[tuple[str, int, int]]:
     for path in (own for given in paths for own in run_folders(given)):
+        yield str(path), path.is_dir(), _grows(path)
         for file in sorted([path / "run.json", *_outputs(path)]):
             with contextlib.suppress(OSError):
                 seen = file.stat()
@@ -135,11 +136,15 @@ def _run(path: Path, name: str, model: str, entry: Mapping[str, Json], benchmark
 def _state(path: Path, parts: Sequence[Part]) -> str:
     if all(part.whole.coverage.complete for part in parts):
         return "complete"
+    return "running" if _grows(path) else "partial"
+
+
+def _grows(path: Path) -> bool:
     for file in path.glob("eval-results*/*/*-async"):
         with contextlib.suppress(OSError):
             if time.time() - file.stat().st_mtime < _FRESH_S:
-                return "running"
-    return "partial"
+                return True
+    return False
 
 
 def _check_known(path: Path, parts: Sequence[Part]) -> None:

@@ -1,16 +1,15 @@
-"""Three views of the dashboard: scores, domains, insights. Charts have one colour a run and an interval on every bar."""
+"""Three views of the dashboard: scores, domains, insights."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-import altair as alt
 import streamlit as st
 
 from summarize.pages import contents
-from summarize.pages.colours import colours
-from summarize.pages.contents import Chart, Grid
-from summarize.pages.insights import insights
+from summarize.pages.charts import draw
+from summarize.pages.contents import Grid, Section
+from summarize.pages.insights import insights, parted
 from summarize.pages.runs import Book
 from summarize.pages.standings import comparison, facets, shares_scores, standings
 from summarize.pages.texts import as_markdown
@@ -31,23 +30,30 @@ def scores(book: Book) -> None:
         if section.standings:
             table(section.standings)
             st.caption("runs that share a letter cannot be told apart, and their ranks say so")
-        for number, chart in enumerate(
-            item for item in section.charts if "by " not in item.title or item.title == "by score"
-        ):
-            drawn(chart, book, f"scores-{benchmark}-{number}")
-        if section.ratings:
-            with st.expander("Ratings"):
-                table(section.ratings)
-        with st.expander("Tables of ns summarize_results"):
-            table(section.tables)
-            for note in section.notes:
-                st.write(plain(note))
-        if section.reliability:
-            with st.expander("Reliability of the judge"):
-                for run, lines in section.reliability:
-                    st.write(f"**{plain(run)}**")
-                    for line in lines:
-                        st.write(plain(line))
+        own = [item for item in section.charts if "by " not in item.title or item.title == "by score"]
+        for number, chart in enumerate(own):
+            draw(chart, book, f"scores-{benchmark}-{number}")
+        _details(section)
+
+
+def _details(section: Section) -> None:
+    """What is folded up below the charts of a benchmark."""
+    if section.ratings:
+        with st.expander("Ratings"):
+            table(section.ratings)
+    with st.expander("Tables of ns summarize_results"):
+        table(section.tables)
+        _write(section.notes)
+    if section.reliability:
+        with st.expander("Reliability of the judge"):
+            for run, lines in section.reliability:
+                st.write(f"**{plain(run)}**")
+                _write(lines)
+
+
+def _write(lines: Sequence[str]) -> None:
+    for line in lines:
+        st.write(plain(line))
 
 
 def domains(book: Book) -> None:
@@ -66,7 +72,7 @@ def domains(book: Book) -> None:
             if item.title.removeprefix("by ").replace(" ", "_") in names
         ]
         for number, chart in enumerate(charts):
-            drawn(chart, book, f"domains-{benchmark}-{number}")
+            draw(chart, book, f"domains-{benchmark}-{number}")
             with st.expander("as a table"):
                 lines = [["part", "run", "value", "low", "high"]]
                 lines += [[bar.label, bar.run, bar.text, _ends(bar.low), _ends(bar.high)] for bar in chart.bars]
@@ -83,15 +89,11 @@ def analysis(book: Book) -> None:
             st.subheader(plain(f"Leaderboard: {benchmark}"), anchor=False)
             table(contents.standing_rows(order))
     st.subheader("Findings", anchor=False)
-    found = insights(book)
-    first = [item for item in found if item.kind in ("best", "tie", "top", "part", "missing", "disagreement")]
-    for item in first:
-        st.write(f"- {plain(item.sentence)}")
-    rest = [item for item in found if item not in first]
+    first, rest = parted(insights(book))
+    st.write("\n".join(f"- {plain(item.sentence)}" for item in first))
     if rest:
         with st.expander(f"{len(rest)} more: gaps, profiles, truncation, ceilings"):
-            for item in rest:
-                st.write(f"- {plain(item.sentence)}")
+            st.write("\n".join(f"- {plain(item.sentence)}" for item in rest))
     with st.expander("Runs and settings"):
         table(contents.overview(book))
         lines = contents.settings(book)
@@ -114,55 +116,6 @@ def table(lines: Grid) -> None:
             formats[name] = st.column_config.NumberColumn(format=f"%.{digits}f{'%%' if first.endswith('%') else ''}")
             found[name] = numbers
     st.dataframe(found, hide_index=True, width="stretch", column_config=formats)
-
-
-def drawn(chart: Chart, book: Book, key: str) -> None:
-    """A chart: bars with whiskers, or dots with whiskers on a line for each label."""
-    import pandas as pd
-
-    if not chart.bars:
-        return
-    rows = [
-        {
-            "run": bar.run,
-            "label": bar.label,
-            "value": bar.value,
-            "low": bar.low,
-            "high": bar.high,
-            "shown": bar.text + bar.mark,
-        }
-        for bar in chart.bars
-    ]
-    data = pd.DataFrame(rows)
-    shares = chart.ends[1].endswith("%")
-    names = [run.name for run in book.runs]
-    colour: Any = alt.Color(
-        "run:N", scale=alt.Scale(domain=names, range=colours(len(names))), legend=_LEGEND if chart.dots else None
-    )
-    axis = alt.Axis(format="%" if shares else "", title=None, tickCount=6)
-    scale = alt.Scale(domain=[chart.least, chart.most], nice=False, zero=False, clamp=True)
-    x = alt.X("value:Q", scale=scale, axis=axis)
-    labels = list(dict.fromkeys(bar.label for bar in chart.bars))
-    y = alt.Y("label:N", sort=labels, title=None, axis=alt.Axis(labelLimit=230, ticks=False, domain=False))
-    tips = ["run:N", alt.Tooltip("label:N", title="of"), alt.Tooltip("shown:N", title="value"), "low:Q", "high:Q"]
-    base = alt.Chart(data).encode(y=y, tooltip=tips)
-    lanes: dict[str, Any] = {"yOffset": alt.YOffset("run:N", sort=names)} if chart.dots else {}
-    reach = base.mark_rule(strokeWidth=2, opacity=0.55 if chart.dots else 1).encode(
-        x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q", **lanes
-    )
-    if chart.dots:
-        marks = base.mark_circle(size=70, opacity=1).encode(x=x, color=colour, **lanes)
-        picture = alt.layer(reach.encode(color=colour), marks)
-        height = 40 + len(labels) * max(24, 11 * len({bar.run for bar in chart.bars}))
-    else:
-        bars = base.mark_bar(height=18, cornerRadiusEnd=2).encode(x=x, x2=alt.datum(chart.least), color=colour)
-        values = base.mark_text(align="left", dx=6).encode(x=alt.X("high:Q", scale=scale, axis=axis), text="shown:N")
-        picture = alt.layer(bars, reach, values)
-        height = 40 + 30 * len(labels)
-    st.altair_chart(picture.properties(title=chart.title, height=height), width="stretch", key=key)
-
-
-_LEGEND = alt.Legend(orient="bottom", columns=1, title=None, labelLimit=300, symbolOpacity=1)
 
 
 def _ends(value: float | None) -> str:

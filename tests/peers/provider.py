@@ -14,7 +14,8 @@ from typing import Any
 
 @dataclass
 class Provider:
-    """`asked` counts the requests by the text of their last message, `answered` those that got an answer.
+    """`asked` counts the requests by the text of their last message, `answered` those that got an answer, `tokens` what it
+    would bill for.
 
     `says` is given that text and how often it came before; an exception's text is an upstream error inside a 200.
     """
@@ -23,6 +24,7 @@ class Provider:
     says: Callable[[str, int], str]
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
+    tokens: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def reply(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -34,9 +36,10 @@ class Provider:
             said = self.says(text, before)
         except ConnectionError as error:
             return {"error": {"code": 502, "message": str(error)}}
+        usage = {"prompt_tokens": len(text) // 4, "completion_tokens": len(said) // 4}
         with self.lock:
             self.answered[text] += 1
-        usage = {"prompt_tokens": len(text) // 4, "completion_tokens": len(said) // 4}
+            self.tokens += sum(usage.values())
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": said}}
         return {"model": body.get("model", "m"), "choices": [choice], "usage": usage}
 
