@@ -196,10 +196,10 @@ def _asking(lines: Mapping[str, list[str]], dealer: Dealer | None, *, allow: boo
         UsageError: a key is not set, and nobody said to go on without it; a budget that could not be kept.
     """
     asked = {label: tuple(_asked(words)) for label, words in lines.items()}
-    missing = {label: key for label, configs in asked.items() if (key := _missing_key(configs))}
+    missing = {label: told for label, configs in asked.items() if (told := _missing_key(label, configs))}
     kept = {label: list(words) for label, words in lines.items() if label not in missing}
     if missing:
-        told = ", ".join(f"{label} needs ${variable}" for label, variable in missing.items())
+        told = ", ".join(missing.values())
         if not allow or not kept:
             raise UsageError(
                 f"no key for {len(missing)} of {len(lines)} models: {told}",
@@ -227,10 +227,13 @@ def _asked(words: Sequence[str]) -> Iterator[AskConfig]:
         yield compose(GenerateConfig, judge, layers(judge))
 
 
-def _missing_key(configs: Sequence[AskConfig]) -> str | None:
-    """The variable that is not set."""
-    variables = (key_variable(config.server) for config in configs)
-    return next((variable for variable in variables if variable and not os.environ.get(variable)), None)
+def _missing_key(label: str, configs: Sequence[AskConfig]) -> str | None:
+    """Who needs a variable that is not set."""
+    for who, config in zip((label, f"the judge of {label}"), configs, strict=False):
+        variable = key_variable(config.server)
+        if variable and not os.environ.get(variable):
+            return f"{who} needs ${variable}"
+    return None
 
 
 def _check_affordable(label: str, configs: Sequence[AskConfig], budget_usd: float) -> None:

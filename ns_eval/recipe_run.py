@@ -144,13 +144,7 @@ class _Display:
 
     def _say(self, code: Callable[[str], int | None]) -> None:
         found = {label: list(_snapshots(self._output_dir / label)) for label in self._labels}
-        begun = [own for snapshots in found.values() for own in snapshots]
-        whole = progress.line(progress.summed(begun)) if begun else "starting"
-        budget = f" of {dollars(self._dealer.now.budget_usd)}" if self._dealer else ""
-        spent = f" · {dollars(self._dealer.now.spent_usd)}{budget} spent" if self._dealer else ""
-        ended = sum(code(label) is not None for label in self._labels)
-        count = len(self._labels)
-        whole = f"{count} model{'s' * (count != 1)}, {ended} ended: {whole}{spent}"
+        whole = self._whole([own for snapshots in found.values() for own in snapshots], code)
         if not self._terminal:
             if whole != self._said:
                 print(whole, file=sys.stderr, flush=True)
@@ -165,6 +159,19 @@ class _Display:
         text = "".join(f"\r\x1b[2K{line[: room.columns - 1]}\n" for line in shown)
         print(f"{up}{text}", end="", file=sys.stderr, flush=True)
         self._height = len(shown)
+
+    def _whole(self, begun: Sequence[progress.Snapshot], code: Callable[[str], int | None]) -> str:
+        """All models as one, and what they have spent of their budget."""
+        now, spent = progress.summed(begun), ""
+        if self._dealer is not None:
+            dealt = self._dealer.now
+            now, spent = (
+                msgspec.structs.replace(now, usd=0.0),
+                f" · {dollars(dealt.spent_usd)} of {dollars(dealt.budget_usd)}",
+            )
+        ended, count = sum(code(label) is not None for label in self._labels), len(self._labels)
+        told = progress.line(now) if begun else "starting"
+        return f"{count} model{'s' * (count != 1)}, {ended} ended: {told}{spent}"
 
 
 def _state(snapshots: Sequence[progress.Snapshot], code: int | None) -> str:
