@@ -59,7 +59,7 @@ def test_every_view_of_the_dashboard_draws(browser: Any, dashboard: str, width: 
     page.get_by_text("Question p").first.wait_for()
     picture(page, f"explorer-{width}")
     view(watched, "Performance Scores")
-    page.get_by_text("Ratings", exact=True).wait_for()
+    page.get_by_text("Ratings", exact=True).first.wait_for()
     page.locator("[data-testid=stVegaLiteChart] :is(canvas, svg)").nth(1).wait_for()
     picture(page, f"scores-{width}")
     view(watched, "Domain Analysis")
