@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,3 +150,9 @@ def test_a_heavy_library_is_imported_by_its_owner_only(library: str) -> None:
 
 def is_module(name: str) -> bool:
     return (REPO / "ns_eval" / f"{name}.py").exists() or (REPO / "ns_eval" / name).is_dir()
+
+
+def test_no_module_beside_the_dashboard_s_script_hides_one_of_python() -> None:
+    """Streamlit puts the folder of its script first on the path."""
+    beside = {path.stem for path in (REPO / "summarize" / "pages").glob("*.py")} - {"__init__"}
+    assert not beside & sys.stdlib_module_names

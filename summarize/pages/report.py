@@ -51,7 +51,7 @@ def main(config: ReportConfig) -> int:
     kind = _kind(config)
     book = load([Path(run) for run in config.runs], config.benchmarks, config.level)
     require_readable(book)
-    from summarize.pages import contents, html, markdown, questions, samples
+    from summarize.pages import contents, markdown, page, questions, samples
 
     found = contents.report(book)
     if kind == "md":
@@ -61,7 +61,7 @@ def main(config: ReportConfig) -> int:
             return 0
     else:
         shown, left_out = questions.worst(book, samples.frame(book), max(0, config.samples), _CHARACTERS)
-        text = html.page(book, found, shown, left_out)
+        text = page.document(book, found, shown, left_out)
     output = Path(config.output or "report.html")
     try:
         write_text(output, text)

@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"[-+]?[\d.,]+(%|\*| \*)?( to [-+]?[\d.]+%?)?( \(.*\))?|n/a
 _MARK_KINDS = {"disagreement": "warn", "truncated": "warn", "failed": "bad", "no_answer": "bad", "wrong": "bad"}
 
 
-def page(book: Book, report: Report, samples: Sequence[Shown], left_out: int) -> str:
+def document(book: Book, report: Report, samples: Sequence[Shown], left_out: int) -> str:
     """The whole file."""
     body = _body(book, report, samples, left_out)
     math = 'class="math' in body
