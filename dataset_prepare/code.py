@@ -19,8 +19,8 @@ from ns_eval.records import Json
 
 _MBPP_SPLITS = {"prompt": (1, 10), "test": (11, 510), "validation": (511, 600), "train": (601, 974)}
 
-_LCB_STARTER = "Complete this code:\n\n```python\n{starter}\n```"
-_LCB_STDIN = "Write a program that reads the input from standard input and prints the answer to standard output."
+_STARTER = "Complete this code:\n\n```python\n{starter}\n```"
+_STDIN = "Write a program that reads the input from standard input and prints the answer to standard output."
 _EVALPLUS = """
 import copy as _copy, json as _json, math as _math
 _scope = {{}}
@@ -41,6 +41,9 @@ for _number, _arguments in enumerate(_json.loads({inputs!r})):
 
 def human_eval(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
     """The start of a function is the problem; upstream calls `check` on it after the definitions."""
+    if "plus_input" in row:
+        yield from evalplus(row)
+        return
     yield {
         "id": row["task_id"],
         "problem": row["prompt"],
@@ -78,6 +81,8 @@ def mbpp_by_number(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
 
 def mbpp_plus(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
     """EvalPlus' rows on the hub: `test` is a program that calls the function on every input and compares."""
+    if "plus_input" in row:
+        raise ValueError("MbppPlus.jsonl has lost the tuples of its inputs; take the Parquet file of evalplus/mbppplus")
     shown = "\n".join(_unix(item) for item in row["test_list"])
     setup = "\n".join(row.get("test_imports") or [])
     yield {
@@ -89,19 +94,18 @@ def mbpp_plus(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
 
 
 def evalplus(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
-    """A line of the files that EvalPlus' package downloads (HumanEvalPlus.jsonl, MbppPlus.jsonl): inputs without results.
+    """A line of the file that EvalPlus' package downloads (HumanEvalPlus.jsonl): inputs without results.
 
     The reference solution runs beside the program on every input, in the sandbox, and the results are compared.
     """
     name = row["entry_point"]
     inputs = [*row["base_input"], *row["plus_input"]]
     setup = row.get("contract") or ""
-    is_start = row["prompt"].lstrip().startswith(("def ", "from ", "import ", "class ")) or "\ndef " in row["prompt"]
-    reference = row["prompt"] + row["canonical_solution"] if is_start else row["canonical_solution"]
+    reference = row["prompt"] + row["canonical_solution"]
     yield {
         "id": row["task_id"],
         "problem": row["prompt"],
-        "starter_code": row["prompt"] if is_start else None,
+        "starter_code": row["prompt"],
         "entry_point": name,
         "tests": _EVALPLUS.format(
             reference=reference.replace(setup, "") if setup else reference,
@@ -124,16 +128,19 @@ def livecodebench(row: Mapping[str, Json], first: str = "", last: str = "") -> I
     cases = [*json.loads(row["public_test_cases"]), *_private_cases(row["private_test_cases"])]
     functional = any(case["testtype"] == "functional" for case in cases)
     metadata = json.loads(row["metadata"]) if row["metadata"] else {}
-    starter = row["starter_code"]
-    form = _LCB_STARTER.format(starter=starter) if starter else _LCB_STDIN
     yield {
         "id": row["question_id"],
-        "problem": f"{row['question_content'].strip()}\n\n{form}",
+        "problem": _with_form(row["question_content"], row["starter_code"]),
         "entry_point": metadata["func_name"] if functional else None,
         "tests": {"inputs": [case["input"] for case in cases], "outputs": [case["output"] for case in cases]},
         "subset_for_metrics": row["difficulty"],
         "contest_date": day,
     }
+
+
+def _with_form(text: str, starter: str | None) -> str:
+    """The task with what is expected: the function that the tests will call, or a program that reads and writes."""
+    return f"{text.strip()}\n\n{_STARTER.format(starter=starter) if starter else _STDIN}"
 
 
 def _private_cases(text: str) -> list[Json]:
@@ -173,7 +180,7 @@ def apps(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
     solutions = json.loads(row["solutions"]) if row["solutions"] else []
     yield {
         "id": f"apps-{row['problem_id']}",
-        "problem": row["question"],
+        "problem": _with_form(row["question"], row["starter_code"]),
         "starter_code": row["starter_code"] or None,
         "entry_point": tests.get("fn_name"),
         "tests": {"inputs": tests["inputs"], "outputs": tests["outputs"]},
@@ -192,7 +199,7 @@ def code_contests(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
     limit = row["time_limit"]
     yield {
         "id": row["name"],
-        "problem": row["description"],
+        "problem": _with_form(row["description"], None),
         "tests": {"inputs": inputs, "outputs": outputs},
         "limit_s": limit["seconds"] + limit["nanos"] / 1e9 if limit else None,
     }

@@ -93,7 +93,7 @@ CODE_CONTESTS = {
 }
 
 
-def _lcb(functional: bool, packed: bool) -> dict[str, Json]:
+def livecodebench_row(*, functional: bool, packed: bool = True) -> dict[str, Json]:
     kind = "functional" if functional else "stdin"
     public = [{"input": "2", "output": "4", "testtype": kind}]
     private = json.dumps([{"input": "-1", "output": "-2", "testtype": kind}])
@@ -127,8 +127,8 @@ FORMS: list[tuple[str, Loader, dict[str, Json], str]] = [
     ("apps, read and write", code.apps, APPS_STDIN, SCRIPT),
     ("apps, a call", code.apps, APPS_CALL, FUNCTION),
     ("codecontests", code.code_contests, CODE_CONTESTS, SCRIPT),
-    ("livecodebench, a call", code.livecodebench, _lcb(True, False), METHOD),
-    ("livecodebench, read and write", code.livecodebench, _lcb(False, True), SCRIPT),
+    ("livecodebench, a call", code.livecodebench, livecodebench_row(functional=True, packed=False), METHOD),
+    ("livecodebench, read and write", code.livecodebench, livecodebench_row(functional=False), SCRIPT),
 ]
 
 
@@ -156,7 +156,7 @@ def test_the_time_limit_of_a_contest_counts() -> None:
 
 
 def test_only_contests_between_the_days_are_taken() -> None:
-    row = _lcb(True, True)
+    row = livecodebench_row(functional=True)
     assert len(list(code.livecodebench(row, first="2024-10-05", last="2024-10-05"))) == 1
     assert list(code.livecodebench(row, first="2024-10-06")) == []
     assert list(code.livecodebench(row, last="2024-10-04")) == []
@@ -169,7 +169,7 @@ def test_a_pickle_that_is_more_than_a_text_is_refused() -> None:
 
             return os.system, ("true",)
 
-    row = _lcb(False, True)
+    row = livecodebench_row(functional=False)
     row["private_test_cases"] = base64.b64encode(zlib.compress(pickle.dumps(Harm()))).decode()
     with pytest.raises(ValueError, match="expected a text"):
         list(code.livecodebench(row))

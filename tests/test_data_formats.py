@@ -24,6 +24,7 @@ from ns_eval.records import Question, Sampling
 from ns_eval.resources import conf_names
 from tests.paths import REPO, SHARED, needs_shared
 
+READS_AND_WRITES = "\n\nWrite a program that reads the input from standard input and prints the answer to standard output."
 FORMATS = REPO / "tests" / "data_formats"
 
 # benchmark -> (id, expected answer, the problem's last words) of each question of its scored split.
@@ -100,10 +101,13 @@ EXPECTED: dict[str, list[tuple[str, str | None, str]]] = {
     "mbpp-sanitized": [("mbpp-11", None, "assert add(1,2) == 3")],
     "bigcodebench": [("BigCodeBench/0", None, "def task_func(n):\n```")],
     "bigcodebench-hard": [("BigCodeBench/13", None, "Download files.")],
-    "apps": [("apps-0", None, "An accordion is a string."), ("apps-1", None, "Named function.")],
+    "apps": [
+        ("apps-0", None, f"An accordion is a string.{READS_AND_WRITES}"),
+        ("apps-1", None, "def f(x):\n```"),
+    ],
     "codecontests": [
-        ("1575_A. Another Sorting Problem", None, "given an assignment."),
-        ("x", None, "No limit is stated."),
+        ("1575_A. Another Sorting Problem", None, f"given an assignment.{READS_AND_WRITES}"),
+        ("x", None, f"No limit is stated.{READS_AND_WRITES}"),
     ],
 }
 # Held to the real files by tests/test_data_prepare.py and tests/test_data_hub.py.
