@@ -56,10 +56,11 @@ def toxic_chat(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
 
 
 def fiqa(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
-    """Long answers of a forum; the CSV writes their list as JSON or as Python does."""
+    """Long answers of a forum; the CSV writes their list as JSON or as Python does. Only the retrieval form has ids."""
     truths = row["ground_truths"]
     truths = list(listed(truths) if isinstance(truths, str) else truths)
-    yield {"problem": row["question"], "expected_answer": truths[0], "correct_answers": truths, "reference": truths[0]}
+    named = {"id": row["id"]} if "id" in row else {}
+    yield named | {"problem": row["question"], "expected_answer": truths[0], "correct_answers": truths, "reference": truths[0]}
 
 
 def docvqa(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:

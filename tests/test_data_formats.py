@@ -92,6 +92,7 @@ EXPECTED: dict[str, list[tuple[str, str | None, str]]] = {
     "mt-bench": [("mt-bench-81", None, "Compose a post."), ("mt-bench-111", None, "Area?")],
     "ifeval": [("ifeval-1000", None, "No commas.")],
     "fiqa": [("fiqa-0", "A savings account.", "rainy-day fund?")],
+    "fiqa-beir": [("4641", "A savings account.", "rainy-day fund?"), ("8", "I'm not saying I don't like the idea of on-the-job training too.", "an associate?")],
     "science-prompts": [("q1", None, "Explain osmosis.")],
     "human-eval": [("test/0", None, "def return1():\n")],
     "mbpp": [
@@ -345,6 +346,32 @@ def test_an_empty_parquet_is_refused(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(table, tmp_path / "test.parquet")
     with pytest.raises(DataError, match="no question of mmlu/test is in"):
         list(prepare(benchmarks.find("mmlu"), tmp_path / "data", tmp_path / "test.parquet"))
+
+
+def test_judgements_name_texts_that_are_there(tmp_path: Path) -> None:
+    fiqa, folder = benchmarks.find("fiqa-beir"), tmp_path / "beir"
+    shutil.copytree(FORMATS / "fiqa-beir", folder)
+    list(prepare(fiqa, tmp_path / "data", folder))
+    first, _ = questions.load(fiqa, "test", tmp_path / "data").questions
+    # A document that was judged to be beside the point is no reference.
+    assert first.meta["correct_answers"] == ["A savings account.", "Money market funds,\nor a ladder of bonds."]
+    with (folder / "qrels/test.tsv").open("a") as file:
+        file.write("0\t7\t1\n")
+    with pytest.raises(DataError, match="test.tsv:6: document `7` is judged, but has no text"):
+        list(prepare(fiqa, tmp_path / "data", folder))
+    (folder / "corpus.jsonl").unlink()
+    with pytest.raises(DataError, match="there is no corpus.jsonl, corpus.jsonl.gz or"):
+        list(prepare(fiqa, tmp_path / "data", folder))
+
+
+@pytest.mark.parametrize(("rows", "said"), [(648, ()), (647, ("647 questions, 648 were declared",))])
+def test_the_number_of_fiqas_questions_is_known(rows: int, said: tuple[str, ...], tmp_path: Path) -> None:
+    lines = [{"question": f"What is {number}?", "ground_truths": [f"It is {number}.", "Ask a bank."]} for number in range(rows)]
+    (tmp_path / "main").mkdir()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(lines), tmp_path / "main" / "test-00000-of-00001.parquet")
+    (found,) = prepare(benchmarks.find("fiqa"), tmp_path / "data", tmp_path / "main")
+    assert (found.rows, found.upstream_rows) == (rows, 648)
+    assert [note.startswith(text) for note, text in zip(found.notes, said, strict=True)] == [True] * len(said)
 
 
 def test_a_csv_list_may_be_json_or_python(tmp_path: Path) -> None:
