@@ -60,7 +60,12 @@ def fiqa(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
     truths = row["ground_truths"]
     truths = list(listed(truths) if isinstance(truths, str) else truths)
     named = {"id": row["id"]} if "id" in row else {}
-    yield named | {"problem": row["question"], "expected_answer": truths[0], "correct_answers": truths, "reference": truths[0]}
+    yield named | {
+        "problem": row["question"],
+        "expected_answer": truths[0],
+        "correct_answers": truths,
+        "reference": truths[0],
+    }
 
 
 def docvqa(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:

@@ -42,7 +42,9 @@ def _texts(path: Path, name: str, needed: set[str]) -> dict[str, str]:
     """The text of every id that is needed."""
     places = (path.parent, path.parent.parent)
     patterns = (f"{name}.jsonl", f"{name}.jsonl.gz", f"{name}*.parquet", f"{name}/*.parquet", f"{name}/*.jsonl")
-    found = next((files for place, pattern in itertools.product(places, patterns) if (files := sorted(place.glob(pattern)))), [])
+    found = next(
+        (files for place, pattern in itertools.product(places, patterns) if (files := sorted(place.glob(pattern)))), []
+    )
     if not found:
         raise DataError(
             f"{path}: there is no {name}.jsonl, {name}.jsonl.gz or {name}*.parquet beside it or in the folder above",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import collections
 import functools
 import importlib.util
-import itertools
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
@@ -51,11 +50,12 @@ class OverlapOptions:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`scores` by name, each from 0 to 1. `bleu_counts` are what corpus BLEU sums over texts: length, reference length,
-    then the matching and all n-grams of n = 1 to 4."""
+    """`scores` by name, each from 0 to 1. `counts` are what corpus scores sum over texts. Of bleu: length, reference length,
+    then the matching and all n-grams of n = 1 to 4; of chrf for each n = 1 to 6 the n-grams of characters of the text, of
+    its best reference, and those in both."""
 
     scores: Mapping[str, float] = field(default_factory=dict)
-    bleu_counts: tuple[int, ...] = ()
+    counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Overlap:
@@ -81,7 +81,7 @@ class Overlap:
         """The scores of a text; there must be a reference, which may be empty."""
         asked = self.options.metrics
         scores: dict[str, float] = {}
-        counts: tuple[int, ...] = ()
+        counts: dict[str, tuple[int, ...]] = {}
         if "exact_match" in asked:
             scores["exact_match"] = max(exact_match(text, reference) for reference in references)
         if "f1" in asked:
@@ -91,15 +91,13 @@ class Overlap:
         if "bleu" in asked:
             found = self._bleu.sentence_score(text, list(references))
             scores["bleu"] = min(1.0, found.score / 100)  # of floats that add up to a little more
-            counts = (found.sys_len, found.ref_len, *found.counts, *found.totals)
+            counts["bleu"] = (found.sys_len, found.ref_len, *found.counts, *found.totals)
         if "chrf" in asked:
-            scores["chrf"] = min(1.0, self._chrf.sentence_score(text, list(references)).score / 100)
+            # `sentence_score` does the same and drops the counts (sacrebleu/metrics/base.py, 2.6.0).
+            (own,) = self._chrf._extract_corpus_statistics([text], [[reference] for reference in references])
+            scores["chrf"] = min(1.0, self._chrf._aggregate_and_compute([own]).score / 100)
+            counts["chrf"] = tuple(own)
         return Measured(scores, counts)
-
-    def corpus_chrf(self, texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-        """chrF of all texts as one, from 0 to 1; sacrebleu takes the references as streams, None where a text has fewer."""
-        streams = [list(stream) for stream in itertools.zip_longest(*references)]
-        return float(self._chrf.corpus_score(list(texts), streams).score) / 100
 
     def sources(self, references: int = 1) -> dict[str, str]:
         """What computes each metric, and how: the line that belongs beside its number."""

@@ -68,10 +68,6 @@ class TextJudge:
         """The scores of a bare text, for whoever has no question."""
         return self._overlap.measure(text, references)
 
-    def corpus_chrf(self, texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-        """chrF over all texts as one."""
-        return self._overlap.corpus_chrf(texts, references)
-
     def sources(self, references: int = 1) -> dict[str, str]:
         """What computes each metric, with its settings."""
         return self._overlap.sources(references)

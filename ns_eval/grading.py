@@ -83,7 +83,7 @@ class Grader:
         # Built here too, cheaply: a wrong spec is the caller's error, not that of every sample.
         self.judge: Judge = build_judge(spec)
         self._spec = dict(spec)
-        count = workers if workers is not None else min(8, _cores())
+        count = workers if workers is not None else min(8, cores())
         # A judge of long texts says itself how long one may take.
         limit_s = timeout_s or float(getattr(self.judge, "timeout_s", _TIMEOUT_S))
         limit_s = min(limit_s, at_most_s or limit_s)
@@ -123,6 +123,6 @@ class Grader:
         return verdict
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores this process may use: fewer than the machine has within a Slurm job."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -20,6 +20,8 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 _COUNTED = 16
 _DRAWS = 10_000
 _BLOCKS = 10
+# Of more questions than that, this many draws at a time: each takes 8 bytes a question.
+_LONG, _FEW = 10_000, 50
 _POWER = 0.8
 
 
@@ -145,8 +147,9 @@ def _drawn(gaps: Floats, seed: int) -> Floats:
     pairs, count = gaps.shape
     rng = np.random.default_rng(seed)
     hits = np.zeros(pairs)
-    for _ in range(_BLOCKS):
-        block = _DRAWS // _BLOCKS
+    blocks = _BLOCKS if count <= _LONG else _DRAWS // _FEW
+    block = _DRAWS // blocks
+    for _ in range(blocks):
         bits = np.frombuffer(rng.bytes(-(-block * count // 8)), np.uint8)
         signs = 2.0 * np.unpackbits(bits)[: block * count].reshape(block, count) - 1
         hits += np.sum(np.abs(signs @ gaps.T) >= _observed(gaps), axis=0)

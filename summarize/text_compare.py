@@ -9,10 +9,10 @@ import numpy as np
 from ns_eval.errors import DataError, UsageError, suggest
 from summarize.intervals import Interval, standard_error
 from summarize.paired import detectable, holm
-from summarize.text_paired import Metric, corpus_bleu, gap_intervals, mean_metric, perplexity_of, swap_test
+from summarize.text_paired import Metric, corpus_bleu, corpus_chrf, gap_intervals, mean_metric, perplexity_of, swap_test
 from summarize.text_results import Change, Comparison, Evaluation
 
-_OF_SUMS = {"bleu": corpus_bleu, "perplexity": perplexity_of}
+_OF_SUMS = {"bleu": corpus_bleu, "chrf": corpus_chrf, "perplexity": perplexity_of}
 
 
 def compared(base: Evaluation, peft: Evaluation, how: Interval, primary: str) -> Comparison:

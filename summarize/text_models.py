@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,21 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ns_eval.errors import UsageError, suggest
+from summarize.text_paired import mean_metric
+from summarize.text_scored import Scored
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 _DEFAULTS = {"sbert": "sentence-transformers/all-mpnet-base-v2", "bertscore": "roberta-large"}
 _PACKAGES = {"sbert": ("sentence_transformers", "torch"), "bertscore": ("bert_score", "torch")}
 _INSTALL = "pip install 'ns-eval[text-models]'"
 _BATCH = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """One score a pair in each column; `notes` count what the metric's own model could not read whole."""
-
-    columns: Mapping[str, Floats]
-    sources: Mapping[str, str]
-    notes: list[str] = field(default_factory=list)
 
 
 def similarity(asked: str, name: str, device: str | None) -> SentenceSimilarity | BertScore:
@@ -92,7 +84,7 @@ class SentenceSimilarity:
             if chunked
             else []
         )
-        return Scored({self.name: np.array(values)}, {self.name: self.source}, notes)
+        return Scored([mean_metric(self.name, np.array(values))], {self.name: self.source}, notes)
 
     @property
     def source(self) -> str:
@@ -159,8 +151,12 @@ class BertScore:
         edges = np.cumsum([0, *(len(listed) for listed in references)])
         best = [start + int(np.argmax(found[2, start:end])) for start, end in itertools.pairwise(edges)]
         names = (f"{self.name}_precision", f"{self.name}_recall", self.name)
-        columns = {name: part[best] for name, part in zip(names, found, strict=True)}
-        return Scored(columns, dict.fromkeys(names, self._scorer.hash), self._cut([*texts, *(one for _, one in flat)]))
+        # Precision and recall stand beside their F1: only that is compared.
+        metrics = [
+            mean_metric(name, part[best], higher_is_better=True if name == self.name else None)
+            for name, part in zip(names, found, strict=True)
+        ]
+        return Scored(metrics, dict.fromkeys(names, self._scorer.hash), self._cut([*texts, *(one for _, one in flat)]))
 
     def _cut(self, texts: Sequence[str]) -> list[str]:
         tokenizer, every = self._scorer._tokenizer, list(dict.fromkeys(texts))

@@ -51,7 +51,7 @@ def mean_metric(name: str, values: Floats, *, higher_is_better: bool | None = Tr
 
 
 def corpus_bleu(sums: Floats, questions: int = 0) -> Floats:
-    """sacrebleu's BLEU, 0 to 100, of summed counts in the order of `bleu_counts`: exponential smoothing, all four orders
+    """sacrebleu's BLEU, 0 to 100, of summed counts in the order of `Measured.counts`: exponential smoothing, all four orders
     (compute_bleu of sacrebleu/metrics/bleu.py at 2.6.0)."""
     length, wanted = sums[:, 0], sums[:, 1]
     right, total = sums[:, 2:6], sums[:, 6:10]
@@ -61,6 +61,18 @@ def corpus_bleu(sums: Floats, questions: int = 0) -> Floats:
         brevity = np.where(length >= wanted, 1.0, np.exp(1 - wanted / length))
         score = 100 * brevity * np.exp(np.log(precision).mean(axis=1))
     return np.where((right.sum(axis=1) == 0) | (total == 0).any(axis=1), 0.0, score)
+
+
+def corpus_chrf(sums: Floats, questions: int = 0) -> Floats:
+    """sacrebleu's chrF, 0 to 100, of summed counts in the order of `Measured.counts`: precision and recall are means over
+    the orders that both texts have (_compute_f_score of sacrebleu/metrics/chrf.py at 2.6.0)."""
+    ours, theirs, both = sums[:, 0::3], sums[:, 1::3], sums[:, 2::3]
+    used = (ours > 0) & (theirs > 0)
+    orders = np.maximum(used.sum(axis=1), 1)
+    precision = (both / np.where(used, ours, np.inf)).sum(axis=1) / orders
+    recall = (both / np.where(used, theirs, np.inf)).sum(axis=1) / orders
+    below = 4 * precision + recall
+    return np.asarray(100 * 5 * precision * recall / np.where(below > 0, below, 1.0))
 
 
 def perplexity_of(sums: Floats, questions: int = 0) -> Floats:

@@ -92,7 +92,10 @@ EXPECTED: dict[str, list[tuple[str, str | None, str]]] = {
     "mt-bench": [("mt-bench-81", None, "Compose a post."), ("mt-bench-111", None, "Area?")],
     "ifeval": [("ifeval-1000", None, "No commas.")],
     "fiqa": [("fiqa-0", "A savings account.", "rainy-day fund?")],
-    "fiqa-beir": [("4641", "A savings account.", "rainy-day fund?"), ("8", "I'm not saying I don't like the idea of on-the-job training too.", "an associate?")],
+    "fiqa-beir": [
+        ("4641", "A savings account.", "rainy-day fund?"),
+        ("8", "I'm not saying I don't like the idea of on-the-job training too.", "an associate?"),
+    ],
     "science-prompts": [("q1", None, "Explain osmosis.")],
     "human-eval": [("test/0", None, "def return1():\n")],
     "mbpp": [
@@ -357,16 +360,18 @@ def test_judgements_name_texts_that_are_there(tmp_path: Path) -> None:
     assert first.meta["correct_answers"] == ["A savings account.", "Money market funds,\nor a ladder of bonds."]
     with (folder / "qrels/test.tsv").open("a") as file:
         file.write("0\t7\t1\n")
-    with pytest.raises(DataError, match="test.tsv:6: document `7` is judged, but has no text"):
+    with pytest.raises(DataError, match=r"test\.tsv:6: document `7` is judged, but has no text"):
         list(prepare(fiqa, tmp_path / "data", folder))
     (folder / "corpus.jsonl").unlink()
-    with pytest.raises(DataError, match="there is no corpus.jsonl, corpus.jsonl.gz or"):
+    with pytest.raises(DataError, match=r"there is no corpus\.jsonl, corpus\.jsonl\.gz or"):
         list(prepare(fiqa, tmp_path / "data", folder))
 
 
 @pytest.mark.parametrize(("rows", "said"), [(648, ()), (647, ("647 questions, 648 were declared",))])
 def test_the_number_of_fiqas_questions_is_known(rows: int, said: tuple[str, ...], tmp_path: Path) -> None:
-    lines = [{"question": f"What is {number}?", "ground_truths": [f"It is {number}.", "Ask a bank."]} for number in range(rows)]
+    lines = [
+        {"question": f"What is {number}?", "ground_truths": [f"It is {number}.", "Ask a bank."]} for number in range(rows)
+    ]
     (tmp_path / "main").mkdir()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(lines), tmp_path / "main" / "test-00000-of-00001.parquet")
     (found,) = prepare(benchmarks.find("fiqa"), tmp_path / "data", tmp_path / "main")

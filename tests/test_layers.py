@@ -94,6 +94,7 @@ OWNERS = {
     "sentence_transformers": {"summarize/text_models.py"},
     "gguf": {"ns_eval/checkpoints/gguf_export.py"},
     "modelopt": {"ns_eval/checkpoints/quantizing.py"},
+    "nemo_evaluator": {"summarize/text_nemo.py"},
     "nltk": {"judges/overlap.py"},
     "rouge_score": {"judges/overlap.py"},
     "sacrebleu": {"judges/overlap.py"},

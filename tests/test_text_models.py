@@ -38,7 +38,8 @@ texts, references = ["bonds fall", long, ""], [["rates rise", "bonds fall"], [lo
 found = {}
 for kind in ("sbert", "bertscore"):
     scored = text_models.similarity(f"{kind}:{home}", "meaning", "cpu").score(texts, references)
-    found[kind] = {"columns": {name: list(map(float, own)) for name, own in scored.columns.items()}, "notes": scored.notes}
+    columns = {metric.name: list(map(float, metric.values)) for metric in scored.metrics}
+    found[kind] = {"columns": columns, "notes": scored.notes}
     try:
         text_models.similarity(kind, "meaning", "cpu")
     except UsageError as error:
