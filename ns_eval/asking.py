@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 
-from ns_eval import likelihood, runs
+from ns_eval import likelihood, prompts, runs
 from ns_eval.client import Client
 from ns_eval.loop import Answer
 from ns_eval.records import Generation, Question, Request
-from ns_eval.runs import BenchmarkRun, CodeRun
+from ns_eval.runs import BenchmarkRun, CodeRun, ReferenceRun
 from ns_eval.sandbox import CodeSession
 from ns_eval.sandbox.box import Sandbox
 from ns_eval.sandbox.remote import RemoteSandbox
@@ -36,7 +36,22 @@ def asking(run: BenchmarkRun, client: Client, sandbox: Sandbox | RemoteSandbox |
         later = turns_of(question)[1:] if run.split else ()
         return await (converse(once, asked, later) if later else once(asked))
 
-    return answer if run.longer is None else _longer(run, answer)
+    whole = answer if run.reference is None else _with_reference(run.reference, once, answer)
+    return whole if run.longer is None else _longer(run, whole)
+
+
+def _with_reference(wanted: ReferenceRun, once: Callable[[Request], Awaitable[Generation]], answer: Answer) -> Answer:
+    """Asks about the question's reference too; where that fails, so has the sample, and both are asked again."""
+
+    async def both(question: Question, seed: int | None) -> Generation:
+        reply = await answer(question, seed)
+        if reply.error is not None or not question.expected_answer:
+            return reply
+        asked = prompts.request(wanted.prompt, question, seed, wanted.sampling)
+        found = await likelihood.of_reference(once, asked, question.expected_answer)
+        return found if found.error is not None else dataclasses.replace(reply, meta={**reply.meta, **found.meta})
+
+    return both
 
 
 async def _in_rounds(

@@ -1,10 +1,10 @@
-"""Multiple choice without generating: how likely the model holds each option, out of the log-probabilities of a prompt.
+"""How likely the model holds a text that it has not written: each option of a multiple choice, or a reference.
 
     POST /completions  {"prompt": "Question: …\nAnswer: Paris", "echo": true, "logprobs": 1, "max_tokens": 1}
 
 One request an option. A token counts when it begins behind the question, as its offset says; so what a tokenizer joins
 across the border belongs to the question. The likeliest option is the answer (acc); by byte of its text is acc_norm, which
-does not favour short ones.
+does not favour short ones. Of a reference every token is kept: the prompt is also asked alone, to count its own tokens.
 """
 
 from __future__ import annotations
@@ -75,6 +75,30 @@ def behind(logprobs: Json, prompt: str, option: str) -> float:
             hint="leave ++scoring=likelihood out: the letter is generated",
         )
     return math.fsum(inside)
+
+
+async def of_reference(ask: Ask, asked: Request, reference: str) -> Generation:
+    """`meta["reference_logprobs"]` holds the log-probability of every token of the reference behind the text of `asked`.
+
+    Raises:
+        ServerError: the server gives no log-probabilities of a prompt.
+    """
+    plain = dataclasses.replace(asked.sampling, max_tokens=1, temperature=0.0, stop=())
+    echoing = dataclasses.replace(plain, top_logprobs=1, extra_body={**plain.extra_body, "echo": True})
+    whole = dataclasses.replace(asked, text=f"{asked.text}{reference}", sampling=echoing)
+    replies = await asyncio.gather(ask(dataclasses.replace(asked, sampling=plain)), ask(whole))
+    failed = next((reply for reply in replies if reply.error is not None), None)
+    if failed is not None:
+        return failed
+    head, end = (reply.prompt_tokens or 0 for reply in replies)
+    given = replies[1].meta.get("logprobs")
+    values = (given.get("token_logprobs") or [])[head:end] if isinstance(given, Mapping) else []
+    if not 0 < head < end or len(values) != end - head or None in values:
+        raise ServerError(
+            "the server gives no log-probabilities of the prompt",
+            hint="leave ++reference_logprobs=true out: `ns compare --perplexity` computes them with transformers",
+        )
+    return dataclasses.replace(merged(replies), meta={"reference_logprobs": values})
 
 
 def merged(replies: Sequence[Generation]) -> Generation:

@@ -143,6 +143,8 @@ class EvalConfig(AskConfig):
     """Where thinking ends in the text, for servers that do not split it off. Default: the judge's, </think>."""
     scoring: str = "generate"
     """generate, or likelihood: multiple choice by the log-probabilities of the options, where the server gives them."""
+    reference_logprobs: bool = False
+    """Of free texts, ask too how likely each reference is, where the server tells: for `ns compare --perplexity`."""
     judge_options: dict[str, Any] = field(default_factory=dict)
     """Switches of the benchmarks' judge, such as compat=nemo-skills; docs/checker.md lists them."""
     judge: dict[str, Any] = field(default_factory=dict)

@@ -23,7 +23,7 @@ from ns_eval.options import AskConfig, EvalConfig
 from ns_eval.prompts import Prompt
 from ns_eval.records import Json, Question, Sampling
 from ns_eval.resources import conf_file
-from ns_eval.runs import BenchmarkRun, CodeRun
+from ns_eval.runs import BenchmarkRun, CodeRun, ReferenceRun
 from ns_eval.sandbox.config import SandboxConfig
 from ns_eval.schema import load_yaml
 from ns_eval.tools import PYTHON_TOOL, executions_allowed, worded
@@ -134,6 +134,7 @@ def run_of(config: EvalConfig, chosen: Chosen, variant: Variant) -> BenchmarkRun
         folder=variant.folder / "eval-results" / benchmark.name,
         timeout_s=runs.timeout_s(config.inference, benchmark),
         code=code_of(config, prompt),
+        reference=reference_of(config, benchmark),
         drawn=chosen.limit is not None,
         grading_s=chosen.timeout_s,
     )
@@ -144,6 +145,23 @@ def run_of(config: EvalConfig, chosen: Chosen, variant: Variant) -> BenchmarkRun
     strategy = config.server.context_limit_retry_strategy
     shaping = {"server.context_limit_retry_strategy": strategy} if strategy else {}
     return dataclasses.replace(run, settings={**runs.settings_of(run, variant.identity), **shaping})
+
+
+def reference_of(config: EvalConfig, benchmark: BenchmarkConfig) -> ReferenceRun | None:
+    """How the log-probabilities of references are asked for; None where they are not, which is said if somebody wants them.
+
+    Raises:
+        UsageError: the model has no chat template to put in front of them.
+    """
+    if not config.reference_logprobs or benchmark.metric_type != "text":
+        return None
+    if not config.server.prompt_logprobs:
+        name = config.server_type or "the server"
+        logger.warning("%s gives no log-probabilities of a prompt: `ns compare --perplexity` computes them itself", name)
+        return None
+    as_text = dataclasses.replace(config, inference=dataclasses.replace(config.inference, endpoint_type="text"))
+    prompt = prompt_of(as_text, config.prompt_config or benchmark.prompt)
+    return ReferenceRun(prompt, sampling_of(as_text, benchmark, greedy=True))
 
 
 def _check_requests(config: EvalConfig, run: BenchmarkRun, there: Sequence[Question]) -> None:

@@ -29,6 +29,14 @@ class CodeRun:
 
 
 @dataclass(frozen=True, slots=True)
+class ReferenceRun:
+    """That the reference is asked about behind the prompt, which has to be a text: its log-probabilities give perplexity."""
+
+    prompt: Prompt
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True)
 class BenchmarkRun:
     """`questions` is the prepared file, `fingerprint` its content's; `rows` are asked, the first ones or `drawn` ones, and
     `upstream_rows` is set where its source has another number. Without a `split` they are any rows, and nothing is graded.
@@ -53,6 +61,7 @@ class BenchmarkRun:
     code: CodeRun | None = None
     adapter: str = ""
     likelihood: str = ""
+    reference: ReferenceRun | None = None
     drawn: bool = False
     grading_s: float | None = None
     longer: int | None = None
@@ -165,7 +174,8 @@ def settings_of(run: BenchmarkRun, model: str) -> dict[str, Json]:
     drawn = {item.name: getattr(run.sampling, item.name) for item in dataclasses.fields(Sampling)}
     drawn["stop"] = list(run.sampling.stop)
     drawn["extra_body"] = dict(run.sampling.extra_body)
-    scoring = {"scoring": run.likelihood} if run.likelihood else {}
+    scoring: dict[str, Json] = {"scoring": run.likelihood} if run.likelihood else {}
+    scoring |= {"reference_logprobs": True} if run.reference else {}
     return {
         "model": model,
         **scoring,

@@ -89,7 +89,7 @@ def compare(*runs: str | Path, **options: Option) -> Differences:
     config = configured("compare", [*map(str, folders), *words_of(options)])
     labels = tuple(run_labels(folders))
     if config.score is None and text_runs.are_texts(folders, config.benchmarks):
-        found = text_runs.outcomes(folders, config.semantic_similarity_model, config.benchmarks)
+        found = text_runs.outcomes(folders, text_runs.extra_of(config), config.benchmarks)
         texts = {f"{outcome.benchmark}+{outcome.adapter}": outcome.comparison for outcome in found}
         return Differences(labels, (), (), texts, "\n".join(map(repr, texts.values())))
     values, pairs = comparing.found(config)

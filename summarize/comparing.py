@@ -53,6 +53,11 @@ class CompareConfig:
     """The drop of the first run below each other one that is allowed, such as 0.02; beyond it and noise: exit code 7."""
     semantic_similarity_model: str | None = None
     """Of texts, compare their meaning too: sbert, bertscore, or either with :PATH_OR_ID."""
+    perplexity: bool = False
+    """Of texts, compare too how likely each model holds the references: as its server told (++reference_logprobs=true in ns
+    eval), else by transformers."""
+    nemo_evaluator: bool = False
+    """Of texts, compare too by the metrics of an installed nemo-evaluator."""
     junit: str | None = None
     """Write what the gate decided into this JUnit XML file."""
     clusters: bool = False
@@ -102,7 +107,7 @@ def main(config: CompareConfig) -> int:
 
         paths = [Path(run) for run in config.runs]
         if text_runs.are_texts(paths, config.benchmarks):
-            text_runs.show(paths, config.semantic_similarity_model, config.benchmarks, config.format)
+            text_runs.show(paths, text_runs.extra_of(config), config.benchmarks, config.format)
             return 0
     tables, pairs = found(config)
     print(rendered(config, tables, pairs), end="")

@@ -201,9 +201,12 @@ def _each(network: Any, tokenizer: Any, pairs: Iterator[tuple[str, str]], place:
     import torch
 
     for prompt, reference in pairs:
-        head = tokenizer(prompt)["input_ids"] or [tokenizer.bos_token_id or tokenizer.eos_token_id or 0]
-        tail = tokenizer(reference, add_special_tokens=False)["input_ids"]
-        ids = torch.tensor([head + tail], device=place)
-        found = torch.log_softmax(network(ids).logits[0, len(head) - 1 : -1].float(), dim=-1)
-        own: list[float] = found.gather(1, ids[0, len(head) :, None])[:, 0].tolist()
+        # In one piece, as a server reads them.
+        head, whole = tokenizer(prompt)["input_ids"], tokenizer(prompt + reference)["input_ids"]
+        if not head:
+            whole = [tokenizer.bos_token_id or tokenizer.eos_token_id or 0, *whole]
+        start = max(1, len(head))
+        ids = torch.tensor([whole], device=place)
+        found = torch.log_softmax(network(ids).logits[0, start - 1 : -1].float(), dim=-1)
+        own: list[float] = found.gather(1, ids[0, start:, None])[:, 0].tolist()
         yield own

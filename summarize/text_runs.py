@@ -10,20 +10,52 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ns_eval import benchmarks, manifest, questions
 from ns_eval.errors import DataError, UsageError
 from ns_eval.grading import build_judge
 from ns_eval.records import Json, Sample, loads, read_jsonl, sample_from_row
 from ns_eval.scores import find_outputs
+from summarize import text_likelihood
 from summarize.discover import discover
 from summarize.text import Evaluator
 from summarize.text_results import Comparison, Evaluation
 
+if TYPE_CHECKING:
+    from summarize.comparing import CompareConfig
+
 TYPE = "text"
 # What may differ between a base and its adapter.
 _OWN_SETTINGS = ("model", "adapter")
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What is compared beside the judge's own metrics: meaning, by the model that is named; how likely the references are;
+    the metrics of an installed nemo-evaluator."""
+
+    similarity: str | None = None
+    perplexity: bool = False
+    nemo_evaluator: bool = False
+
+    @property
+    def metrics(self) -> list[str]:
+        """Their names for the Evaluator."""
+        asked = {
+            "semantic_similarity": self.similarity,
+            "perplexity": self.perplexity,
+            "nemo_evaluator": self.nemo_evaluator,
+        }
+        return [name for name, wanted in asked.items() if wanted]
+
+
+NOTHING = Extra()
+
+
+def extra_of(config: CompareConfig) -> Extra:
+    """What a command asks for."""
+    return Extra(config.semantic_similarity_model, config.perplexity, config.nemo_evaluator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +84,7 @@ class _Run:
     samples: Mapping[tuple[str, int | None], Sample]
 
 
-def compare_run(output_dir: Path, similarity: str | None = None, only: Sequence[str] = ()) -> list[Outcome]:
+def compare_run(output_dir: Path, extra: Extra = NOTHING, only: Sequence[str] = ()) -> list[Outcome]:
     """Every adapter of a run against its base, on every benchmark of texts; writes and returns what was found.
 
     Raises:
@@ -67,7 +99,7 @@ def compare_run(output_dir: Path, similarity: str | None = None, only: Sequence[
         outcome
         for folder in folders
         if folder.is_dir() and folder != base
-        for outcome in compare_folders(base, folder, similarity, only)
+        for outcome in compare_folders(base, folder, extra, only)
     ]
     home = output_dir / "comparison"
     for outcome in found:
@@ -75,7 +107,7 @@ def compare_run(output_dir: Path, similarity: str | None = None, only: Sequence[
     return found
 
 
-def compare_folders(base: Path, peft: Path, similarity: str | None = None, only: Sequence[str] = ()) -> Iterator[Outcome]:
+def compare_folders(base: Path, peft: Path, extra: Extra = NOTHING, only: Sequence[str] = ()) -> Iterator[Outcome]:
     """Two run folders, the base's first, on every benchmark of texts that both have.
 
     Raises:
@@ -84,7 +116,7 @@ def compare_folders(base: Path, peft: Path, similarity: str | None = None, only:
     ours, theirs = ({item.name: item.folder for item in discover(path, only).benchmarks} for path in (base, peft))
     for name, folder in ours.items():
         if name in theirs and _is_text(folder):
-            yield _compared(name, _read(folder), _read(theirs[name]), peft.name.rpartition("+")[2], similarity)
+            yield _compared(name, _read(folder), _read(theirs[name]), peft.name.rpartition("+")[2], extra)
 
 
 def are_texts(runs: Sequence[Path], only: Sequence[str] = ()) -> bool:
@@ -92,9 +124,9 @@ def are_texts(runs: Sequence[Path], only: Sequence[str] = ()) -> bool:
     return all(_is_text(item.folder) for run in runs for item in discover(run, only).benchmarks)
 
 
-def show(runs: Sequence[Path], similarity: str | None, only: Sequence[str], form: str) -> None:
+def show(runs: Sequence[Path], extra: Extra, only: Sequence[str], form: str) -> None:
     """Prints the outcomes."""
-    found = outcomes(runs, similarity, only)
+    found = outcomes(runs, extra, only)
     if form == "json":
         print("[" + ",\n".join(outcome.comparison.to_json() for outcome in found) + "]")
         return
@@ -102,7 +134,7 @@ def show(runs: Sequence[Path], similarity: str | None, only: Sequence[str], form
         print(f"{outcome.benchmark}, adapter {outcome.adapter}\n{outcome.comparison!r}")
 
 
-def outcomes(runs: Sequence[Path], similarity: str | None = None, only: Sequence[str] = ()) -> list[Outcome]:
+def outcomes(runs: Sequence[Path], extra: Extra = NOTHING, only: Sequence[str] = ()) -> list[Outcome]:
     """The first run against every other one; the folders of one `ns eval --adapter` get their files written anew.
 
     Raises:
@@ -110,8 +142,8 @@ def outcomes(runs: Sequence[Path], similarity: str | None = None, only: Sequence
     """
     base, *others = runs
     if all(path.parent == base.parent and path.name.startswith(f"{base.name}+") for path in others):
-        return compare_run(base.parent, similarity, only)
-    return [outcome for path in others for outcome in compare_folders(base, path, similarity, only)]
+        return compare_run(base.parent, extra, only)
+    return [outcome for path in others for outcome in compare_folders(base, path, extra, only)]
 
 
 def show_adapters(output_dir: Path) -> None:
@@ -127,7 +159,7 @@ def _is_text(folder: Path) -> bool:
     return bool(_expected(folder).get("metric_type") == TYPE)
 
 
-def _compared(name: str, base: _Run, peft: _Run, adapter: str, similarity: str | None) -> Outcome:
+def _compared(name: str, base: _Run, peft: _Run, adapter: str, extra: Extra) -> Outcome:
     _require_same_settings(name, base, peft)
     keys, notes = _paired(name, base, peft)
     judge = build_judge(base.expected["judge"])
@@ -137,21 +169,26 @@ def _compared(name: str, base: _Run, peft: _Run, adapter: str, similarity: str |
             f"{name}: the adapter {adapter} does nothing: all {len(keys)} answers are the base's, letter for letter",
             hint="its weights may be zeros, or the server did not load it: compare its sha256, and see eval-logs/",
         )
-    evaluator = _evaluator(base.expected["judge"], similarity)
+    evaluator = _evaluator(base.expected["judge"], extra)
     wanted = [judge.references(base.samples[key].question) for key in keys]
     first, second = (
-        evaluator.evaluate(own, wanted, ids=[question for question, _ in keys], **_speed([run.samples[key] for key in keys]))
+        evaluator.evaluate(own, wanted, ids=[question for question, _ in keys], **_beside(run, keys, extra))
         for own, run in zip(texts, (base, peft), strict=True)
     )
     comparison = evaluator.compare(first, second)
     problems = [base.samples[key].question.problem for key in keys]
-    every = (*comparison.notes, *notes, *_leaked(name, problems, base.folder))
+    told = [text_likelihood.source([base.samples[key] for key in keys])] if extra.perplexity else []
+    every = (*comparison.notes, *told, *notes, *_leaked(name, problems, base.folder))
     return Outcome(name, adapter, first, second, dataclasses.replace(comparison, notes=every))
 
 
-def _evaluator(judge: Mapping[str, Any], similarity: str | None) -> Evaluator:
-    names = [*judge["metrics"], *(["semantic_similarity"] if similarity else [])]
-    return Evaluator(names, similarity or "sbert", judge["rouge_types"], use_stemmer=judge["use_stemmer"])
+def _evaluator(judge: Mapping[str, Any], extra: Extra) -> Evaluator:
+    return Evaluator(
+        [*judge["metrics"], *extra.metrics],
+        extra.similarity or "sbert",
+        judge["rouge_types"],
+        use_stemmer=judge["use_stemmer"],
+    )
 
 
 def _expected(folder: Path) -> Mapping[str, Json]:
@@ -209,9 +246,14 @@ def _answered(sample: Sample | None) -> bool:
     return sample is not None and sample.status not in ("error", "filtered")
 
 
-def _speed(samples: Sequence[Sample]) -> dict[str, Any]:
+def _beside(run: _Run, keys: Sequence[tuple[str, int | None]], extra: Extra) -> dict[str, Any]:
+    """What the Evaluator is given beside the texts: speed, and log-probabilities of the references."""
+    samples = [run.samples[key] for key in keys]
     tokens = [sample.generation.completion_tokens for sample in samples]
-    known = {"tokens": tokens} if None not in tokens else {}
+    known: dict[str, Any] = {"tokens": tokens} if None not in tokens else {}
+    if extra.perplexity:
+        settings = run.expected.get("settings") or {}
+        known["reference_logprobs"] = text_likelihood.of_run(run.folder.parent.parent, settings, samples)
     return {"seconds": [sample.generation.seconds for sample in samples], **known}
 
 
