@@ -137,7 +137,7 @@ def reference_logprobs(
     missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"log-probabilities need {' and '.join(missing)}, which is not installed",
+            f"log-probabilities need {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
             hint="pip install 'ns-eval[text-models]'",
         )
     from summarize.text_models import logprobs

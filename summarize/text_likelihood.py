@@ -22,8 +22,8 @@ def source(samples: Sequence[Sample]) -> str:
 
 
 def _told(samples: Sequence[Sample]) -> list[list[float]] | None:
-    found = [sample.generation.meta.get("reference_logprobs") for sample in samples]
-    return [list(own) for own in found] if all(found) else None
+    found = [list(sample.generation.meta.get("reference_logprobs") or ()) for sample in samples]
+    return found if all(found) else None
 
 
 def of_run(folder: Path, settings: Mapping[str, Json], samples: Sequence[Sample]) -> list[list[float]]:

@@ -40,7 +40,10 @@ def similarity(asked: str, name: str, device: str | None) -> SentenceSimilarity 
         )
     missing = [package for package in _PACKAGES[kind] if importlib.util.find_spec(package) is None]
     if missing:
-        raise UsageError(f"{name} by {kind} needs {' and '.join(missing)}, which is not installed", hint=_INSTALL)
+        raise UsageError(
+            f"{name} by {kind} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
+            hint=_INSTALL,
+        )
     chosen = model or _DEFAULTS[kind]
     _require_weights(chosen, f"{name} by {kind}")
     return (SentenceSimilarity if kind == "sbert" else BertScore)(chosen, name, device)

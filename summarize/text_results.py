@@ -133,7 +133,7 @@ class Evaluation(Findings):
         return frame({"id": self.ids, **texts, **self.examples})
 
     def _title(self) -> str:
-        return f"text metrics, {len(self)} pairs"
+        return f"text metrics, {_counted(len(self), 'pair')}"
 
     def _lines(self) -> list[list[str]]:
         level = f"{100 * float(self.settings.get('level', 0.95)):g}% interval"
@@ -148,7 +148,7 @@ class Evaluation(Findings):
         return lines
 
     def _remarks(self) -> list[str]:
-        left = [f"left out: {self.left_out} pairs with an empty reference"] if self.left_out else []
+        left = [f"left out: {_counted(self.left_out, 'pair')} with an empty reference"] if self.left_out else []
         return [*left, *self.notes]
 
 
@@ -205,7 +205,7 @@ class Comparison(Findings):
         return frame({name: [getattr(change, name) for change in self.changes] for name in names})
 
     def _title(self) -> str:
-        return f"base against PEFT, {self.questions} questions"
+        return f"base against PEFT, {_counted(self.questions, 'question')}"
 
     def _lines(self) -> list[list[str]]:
         lines = [["metric", "base", "PEFT", "Δ", f"{100 * self.level:g}% interval", "relative", "wins/ties/losses"]]
@@ -232,6 +232,10 @@ class Comparison(Findings):
 
 def number(value: float | None) -> str:
     return "n/a" if value is None else f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _between(low: float | None, high: float | None) -> str:

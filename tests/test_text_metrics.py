@@ -113,7 +113,7 @@ def test_an_evaluation_survives_its_file(tmp_path: Path) -> None:
 def test_empty_references_are_left_out_and_counted() -> None:
     found = Evaluator(["f1"]).evaluate(["a", "b", "c d"], ["a", " ", ["", "c d"]])
     assert (len(found), found.left_out, found["f1"].value) == (2, 1, 1.0)
-    assert "left out: 1 pairs with an empty reference" in repr(found)
+    assert "left out: 1 pair with an empty reference" in repr(found)
 
 
 def test_one_pair_has_a_value_and_no_error() -> None:

@@ -42,9 +42,9 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("rouge", "the metric rouge needs rouge_score, which is not installed", TEXT),
         ("bleu", "the metric bleu needs sacrebleu, which is not installed", TEXT),
         ("chrf", "the metric chrf needs sacrebleu, which is not installed", TEXT),
-        ("semantic_similarity", "by sbert needs sentence_transformers and torch, which is not installed", MODELS),
-        ("bertscore", "by bertscore needs bert_score and torch, which is not installed", MODELS),
-        ("perplexity", "log-probabilities need torch and transformers, which is not installed", MODELS),
+        ("semantic_similarity", "by sbert needs sentence_transformers and torch, which are not installed", MODELS),
+        ("bertscore", "by bertscore needs bert_score and torch, which are not installed", MODELS),
+        ("perplexity", "log-probabilities need torch and transformers, which are not installed", MODELS),
         ("nemo_evaluator", "the metrics of nemo-evaluator need it, and it is", "pip install 'nemo-evaluator>=0.1.90'"),
     ],
 )
