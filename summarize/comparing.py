@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class CompareConfig:
     Examples:
         ns compare out-a out-b
         ns compare out-a out-b out-c --benchmarks=aime24,aime25 --metric=majority@64
+        ns compare base tuned --subsets                         # each level or domain as well
         ns compare new old --gate=0.02 --junit=compare.xml      # exit code 7 where new is worse
         ns compare out --semantic_similarity_model=sbert        # base against adapter of `ns eval --adapter`
         ns compare data/dataset.json --clusters --by=tier        # which models cannot be told apart
@@ -43,6 +44,8 @@ class CompareConfig:
     """pass@1 (the mean of all samples), pass@k or majority@k."""
     score: str | None = None
     """Which score: symbolic_correct, judge_correct, score_bleu, … Default: the first one."""
+    subsets: bool = False
+    """Compare each subset of a benchmark (a level, a domain) as well, in the same family of tests."""
     common: bool = False
     """Compare the questions that all runs have, and say how many are left out; else other questions are refused."""
     level: float = 0.95
@@ -148,8 +151,8 @@ def _check(config: CompareConfig) -> None:
     for name, value, known in (("by", config.by, ("overall", "tier", "task")), ("edge", config.edge, ("test", "overlap"))):
         if value not in known:
             raise UsageError(f"--{name}={value}: {suggest(value, known)}")
-    if config.clusters and (config.gate is not None or config.metric != "pass@1"):
-        raise UsageError("--clusters compares pass@1, and has no gate", hint="leave --metric and --gate out")
+    if config.clusters and (config.gate is not None or config.metric != "pass@1" or config.subsets):
+        raise UsageError("--clusters compares pass@1, and has no gate", hint="leave --metric, --gate and --subsets out")
     if not config.clusters and (config.plot or config.filters):
         raise UsageError("--plot and --filters are for --clusters", hint="ns compare DATA --clusters")
     if len(config.runs) < 2 and not config.clusters:
@@ -190,7 +193,20 @@ def _values(config: CompareConfig, labels: Sequence[str]) -> list[Values]:
         raise DataError(
             f"no benchmark is in all of {', '.join(labels)}", hint="ns summarize_results RUN lists what one holds"
         )
-    return [aligned(name, [run[name] for run in loaded], labels, config) for name in shared]
+    matched = [(name, [run[name] for run in loaded]) for name in shared]
+    if config.subsets:
+        parts = [part for name, runs in matched for part in _subsets(name, runs)]
+        if not parts:
+            raise UsageError(f"--subsets: {', '.join(shared)} has none", hint="leave it out")
+        matched += parts
+    return [aligned(name, runs, labels, config) for name, runs in matched]
+
+
+def _subsets(name: str, runs: Sequence[Samples]) -> Iterator[tuple[str, list[Samples]]]:
+    """Each subset that every run has, under its name in the tables, and its questions in each run."""
+    shared = set.intersection(*({subset for subset in run.subsets if subset} for run in runs))
+    for subset in sorted(shared):
+        yield f"{name}-{subset}", [run.only(np.array([own == subset for own in run.subsets])) for run in runs]
 
 
 def aligned(name: str, runs: Sequence[Samples], labels: Sequence[str], config: CompareConfig) -> Values:
@@ -301,7 +317,8 @@ def _line(pair: Pair, labels: Sequence[str], alpha: float) -> list[str]:
 
 def _signed(value: float | None, *, rated: bool) -> str:
     shown = amount(value, rated=rated)
-    return shown if value is None or value < 0 else f"+{shown}"
+    # What rounds to nothing has no sign.
+    return shown if value is None or (value < 0 and shown.strip("-0.%")) else f"+{shown.lstrip('-')}"
 
 
 def _plain(title: str, lines: Sequence[Sequence[str]]) -> str:

@@ -22,11 +22,18 @@ from summarize.paired import detectable, difference, holm, letters, mcnemar, sig
 from tests.runs_on_disk import output_file, row, sample, scores_file, scores_of
 
 
-def run_of(folder: Path, right: Sequence[Sequence[int]], name: str = "b") -> Path:
+def run_of(
+    folder: Path, right: Sequence[Sequence[int]], name: str = "b", subsets: Sequence[str | None] | None = None
+) -> Path:
     """right[question] holds the verdict of each seed."""
+    parts = subsets or [None] * len(right)
     place = folder / "eval-results" / name
     place.mkdir(parents=True)
-    rows = [row(f"q{q}", seed, str(1 - hit), bool(hit)) for q, line in enumerate(right) for seed, hit in enumerate(line)]
+    rows = [
+        row(f"q{q}", seed, str(1 - hit), bool(hit), subset=parts[q])
+        for q, line in enumerate(right)
+        for seed, hit in enumerate(line)
+    ]
     scores_file(place, scores_of(rows))
     return folder
 
@@ -107,6 +114,21 @@ def test_it_says_what_was_found_and_what_could_have_been(tmp_path: Path, capsys:
     compare(run_of(tmp_path / "x", draws(2, 0.5)), run_of(tmp_path / "y", draws(3, 0.5)))
     line = next(line for line in capsys.readouterr().out.splitlines() if "no difference found" in line)
     assert float(line.split(" | ")[6].strip(" %")) > 1
+
+
+def test_subsets_are_compared_on_their_own_where_they_pull_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    easy, hard = [[1, 1]] * 12 + [[1, 0]] * 3, [[0, 0]] * 12 + [[1, 0]] * 3
+    names = ["easy"] * 15 + ["hard"] * 15
+    old = run_of(tmp_path / "old", easy + hard, subsets=names)
+    new = run_of(tmp_path / "new", [[0, 1]] * 15 + [[1, 1]] * 15, subsets=names)
+    compare(new, old, subsets=True, format="json")
+    found = {part["benchmark"]: part["pairs"][0] for part in json.loads(capsys.readouterr().out)}
+    assert list(found) == ["b", "b-easy", "b-hard"]
+    assert found["b-hard"]["value"] == pytest.approx(0.9) and found["b-hard"]["low"] > 0
+    assert found["b-easy"]["value"] == pytest.approx(-0.4) and found["b-easy"]["high"] < 0
+    assert [pair["p_holm"] for pair in found.values()] == pytest.approx(holm([pair["p"] for pair in found.values()]))
+    with pytest.raises(UsageError, match="--subsets: b has none"):
+        compare(run_of(tmp_path / "x", easy), run_of(tmp_path / "y", hard), subsets=True)
 
 
 def test_one_sample_each_is_mcnemar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -126,6 +127,21 @@ def test_a_server_that_dies_after_some_requests_is_started_again_and_the_work_go
     found = served(configured("vllm", plan), tmp_path, lambda running: ask(running, range(100)))
     assert [item.text for item in found] == ["base"] * 100
     assert len(starts.read_text().splitlines()) == 3, "each start serves one probe and 39 answers"
+
+
+def test_a_server_that_dies_after_a_while_is_started_again_although_nobody_asks_it(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+
+    async def use(running: Running) -> list[Generation]:
+        before = await ask(running, range(2))
+        while len(starts.read_text().splitlines()) < 2:
+            await asyncio.sleep(0.02)
+        return before + await ask(running, range(2, 4))
+
+    server = configured("vllm", {"die_after_s": 2.0, "exit": 0, "starts": str(starts)})
+    found = served(server, tmp_path, use)
+    assert [item.text for item in found] == ["base"] * 4
+    assert "EngineCore died by itself" in (tmp_path / "log/server.log").read_text()
 
 
 def test_a_server_that_keeps_dying_is_given_up_with_its_last_error(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@
 
 An option that the real parser does not have ends it with 2. What goes wrong is told by the environment variable STANDIN,
 a JSON object: `ready_s` seconds until it listens, `fail` a log line on which it ends at start, `die_after` so many
-answers, `exit` the code of either, `orphan` a file for the pid of a child that it leaves behind, `hang_after` so many
-answers, `names` the model ids it lists, `template` false for a checkpoint without one, `starts` a file that gets a line
-at each start.
+answers, `die_after_s` seconds of its first life, `exit` the code of each, `orphan` a file for the pid of a child that it
+leaves behind, `hang_after` so many answers, `names` the model ids it lists, `template` false for a checkpoint without one,
+`starts` a file that gets a line at each start (`die_after_s` needs it).
 """
 
 from __future__ import annotations
@@ -93,6 +93,8 @@ class Engine:
             time.sleep(0.01)  # a leader meets its followers before it serves
         if "fail" in self.plan:
             self.die(self.plan["fail"])
+        if "die_after_s" in self.plan and self.started() == 1:
+            threading.Timer(self.plan["die_after_s"], self.die, ["RuntimeError: EngineCore died by itself."]).start()
         server = ThreadingHTTPServer(("127.0.0.1", self.port), handler(self))
         server.daemon_threads = True
         server.serve_forever()
