@@ -101,4 +101,5 @@ def picture(page: Any, name: str) -> None:
     """A picture for people to look at, where NS_PICTURES names a folder."""
     folder = os.environ.get("NS_PICTURES")
     if folder:
+        page.locator("[data-testid=stSkeleton]").first.wait_for(state="detached")  # what is still to be drawn
         page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)

@@ -80,6 +80,8 @@ def test_a_filter_changes_the_table_and_a_search_finds_its_question(browser: Any
     page = watched.page
     page.goto(math_dashboard)
     page.get_by_text("320 of 320 samples, 40 questions").wait_for()
+    page.locator(".katex").first.wait_for()
+    picture(page, "math-explorer")
     page.get_by_label("Only").first.click()
     page.get_by_role("option", name="truncated").click()
     page.get_by_text(re.compile(r"^\d\d of 320 samples")).wait_for()

@@ -45,8 +45,10 @@ def _bars(base: Any, chart: Chart, names: list[str]) -> Any:
     bars = base.mark_bar(height=18, cornerRadiusEnd=2).encode(
         x=_x(chart, "value:Q"), x2=alt.datum(chart.least), color=_colour(names)
     )
-    reach = base.mark_rule(strokeWidth=2).encode(x=_x(chart, "low:Q"), x2="high:Q")
-    values = base.mark_text(align="left", dx=6).encode(x=_x(chart, "high:Q"), text="shown:N")
+    # Vega's own black could not be read on a dark page.
+    ink = "#f2f2f2" if st.context.theme.type == "dark" else "#1c1c1c"
+    reach = base.mark_rule(strokeWidth=2, color=ink).encode(x=_x(chart, "low:Q"), x2="high:Q")
+    values = base.mark_text(align="left", dx=6, color=ink).encode(x=_x(chart, "high:Q"), text="shown:N")
     return alt.layer(bars, reach, values)
 
 
