@@ -29,6 +29,8 @@ class Command:
     run_each: str | None = None
 
 
+# Their slashes are those of fractions, and of the mounts themselves.
+_WITHOUT_PATHS = ("check_answer", "setup")
 _MODEL_LAYERS = "ns_eval.catalogue.layering:layers"
 COMMANDS = {
     "eval": Command(
@@ -193,11 +195,12 @@ def _dispatch(name: str, words: list[str]) -> int:
     other = spellings.other_command(words) if spellings else None
     if other is not None:
         return _run(other)
+    words = _at_mounts(name, words)
     if command.each and command.run_each:
         parts = locate(command.each)(_given(name, words))
         if len(parts) > 1:
             return int(locate(command.run_each)(parts))
-    return int(locate(command.run)(configured(name, words)) or 0)
+    return int(locate(command.run)(_composed(name, words)) or 0)
 
 
 def configured(name: str, words: list[str]) -> Any:
@@ -206,6 +209,10 @@ def configured(name: str, words: list[str]) -> Any:
     Raises:
         UsageError: an unknown key or value, with the nearest ones.
     """
+    return _composed(name, _at_mounts(name, words))
+
+
+def _composed(name: str, words: list[str]) -> Any:
     from ns_eval.compose import compose
     from ns_eval.resources import locate
 
@@ -220,15 +227,12 @@ def _given(name: str, words: list[str]) -> Any:
     from ns_eval.resources import locate
 
     command = COMMANDS[name]
-    schema = locate(command.schema)
-    return overrides(schema, _at_mounts(schema, words), locate(command.spellings) if command.spellings else None)
+    return overrides(locate(command.schema), words, locate(command.spellings) if command.spellings else None)
 
 
-def _at_mounts(schema: type, words: list[str]) -> list[str]:
+def _at_mounts(name: str, words: list[str]) -> list[str]:
     """The words with paths below a cluster's mounts moved to where they lie outside a container, said once."""
-    from ns_eval.schema import field_types
-
-    if "cluster" not in field_types(schema):
+    if name in _WITHOUT_PATHS or not any("/" in word for word in words):
         return words
     from ns_eval.cluster.mounts import of_words, translate
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ns_eval.cluster import clusters, mounts
+from ns_eval import cli
+from ns_eval.cluster import clusters, mounts, slurm_jobs
 from ns_eval.cluster.clusters import ClusterConfig
+from ns_eval.cluster.slurm_jobs import Stage
 from ns_eval.errors import UsageError
+from ns_eval.jobs import JobSpec
 from tests.paths import REPO
 
 MOUNTED = ClusterConfig(mounts=["/data/me:/workspace", "/fast/models:/workspace/models", "/db:/database"], source="my.yaml")
@@ -131,6 +135,41 @@ def test_a_moved_command_line_is_said_once() -> None:
     assert mounts.translate(MOUNTED, ["--model=m"]) == (["--model=m"], None)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["eval", "--model=/workspace/m", "--server_type=vllm", "--benchmarks=arithmetic", "--output_dir=/workspace/out"],
+        [
+            "generate",
+            "--model=/workspace/m",
+            "--server_type=vllm",
+            "--input_file=/workspace/q",
+            "--output_dir=/workspace/out",
+        ],
+        ["summarize_results", "/workspace/out"],
+        ["compare", "/workspace/a", "/workspace/b"],
+        ["regrade", "/workspace/out"],
+        ["status", "/workspace/out"],
+        ["retry", "/workspace/out"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_every_command_finds_a_path_at_its_source_and_says_so_once(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NEMO_SKILLS_CONFIG", str(write(tmp_path, "mine", f"mounts: ['{tmp_path}/real:/workspace']")))
+    assert cli.main(words) != 0
+    said, error = capsys.readouterr().err.split("error:")
+    assert said.count(f"/workspace is {tmp_path}/real") == 1
+    assert f"{tmp_path}/real/" in error
+
+
+def test_setup_writes_mounts_as_they_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEMO_SKILLS_CONFIG", str(write(tmp_path, "mine", "mounts: ['/old:/workspace']")))
+    assert cli.main(["setup", "new", "--executor=local", "--mounts=/data:/workspace", f"--config_dir={tmp_path}"]) == 0
+    assert clusters.load("new", str(tmp_path)).mounts == ["/data:/workspace"]
+
+
 @pytest.mark.parametrize("words", [["--cluster=mine"], ["--cluster", "mine"], ["cluster=mine"], ["++cluster=mine"]], ids=str)
 def test_the_cluster_is_found_on_a_command_line_in_every_spelling(tmp_path: Path, words: list[str]) -> None:
     write(tmp_path / "conf", "mine", "partition: found")
@@ -143,6 +182,27 @@ def test_the_cluster_is_found_on_a_command_line_in_every_spelling(tmp_path: Path
 )
 def test_time_limits_are_read_as_slurm_reads_them(limit: str, minutes: int) -> None:
     assert clusters.minutes(limit) == minutes
+
+
+def test_jobs_ask_for_their_partition_and_its_time_limit() -> None:
+    cluster = ClusterConfig(
+        executor="slurm",
+        partition="gpu",
+        cpu_partition="cpu",
+        timeouts={"gpu": "24:00:00"},
+        default_timeout="02:00:00",
+        gpus=8,
+    )
+
+    def asked(**job: Any) -> tuple[str, int]:
+        found = slurm_jobs.parameters(cluster, Stage((JobSpec("generate", "module:function", **job),)), [])
+        return found["partition"], found["time"]
+
+    assert asked(gpus=8) == ("gpu", 24 * 60)
+    assert asked() == ("cpu", 2 * 60)
+    assert asked(gpus=8, time_limit="01:00:00") == ("gpu", 60)
+    with pytest.raises(UsageError, match=r"asks for 9 GPUs a node, .* says a node has 8"):
+        asked(gpus=9)
 
 
 def test_variables_come_by_name_and_a_required_one_must_be_there() -> None:

@@ -53,6 +53,8 @@ def test_two_commands_fill_one_folder_at_the_same_time_and_jobs_behind_them_make
     assert refused.returncode == 5, refused.stderr
     assert "generate-0 of an earlier command is still queued or running" in refused.stderr
     assert "aime24/output-rs0.jsonl" in refused.stderr
+    for edited in ("slurm.yaml", "sim.yaml"):
+        (tmp_path / edited).write_text("changed: after the submission", encoding="utf-8")
     slurm("scontrol", "update", "jobid=" + ",".join({name.partition("_")[0] for name in first.job_ids()}), "starttime=now")
     until(lambda: {first.state(name)["state"] for name in names} == {"done"}, what="a job did not end as it should")
     assert first.complete()

@@ -24,6 +24,7 @@ from ns_eval.rundir import Expected, expect
 from ns_eval.seed_file import SeedFile
 from ns_eval.status import StatusConfig, count
 from ns_eval.status import main as status
+from tests.cluster.slurm import Run
 from tests.paths import REPO
 from tests.test_local_jobs import family, here, run, spec, until
 
@@ -111,6 +112,15 @@ def test_retry_runs_only_what_failed_and_what_waited_for_it(tmp_path: Path, caps
     assert ran.read_text().split() == ["good", "bad", "table"]
     assert retry(RetryConfig(str(tmp_path))) == 0
     assert "nothing to run again" in capsys.readouterr().err
+
+
+def test_a_job_that_runs_later_refuses_questions_that_were_edited_meanwhile(tmp_path: Path) -> None:
+    run = Run(tmp_path, "local", seeds=1, jobs=1, benchmarks=("aime24",), argv=("{python}", "-c", "raise SystemExit(1)"))
+    assert run.finish().returncode == 4
+    questions = tmp_path / "data/aime24/test.jsonl"
+    questions.write_text(questions.read_text(encoding="utf-8").replace("modulo 4", "modulo 3"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"test\.jsonl was changed after the run was planned"):
+        retry(RetryConfig(str(run.out)))
 
 
 def test_logs_show_the_failed_job_first_and_any_job_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
