@@ -69,9 +69,16 @@ def _merged(schema: type[T], values: Mapping[str, Any], where: str) -> T:
         built = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "?"
-        raise UsageError(f"{where}: `{key}`: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"{where}: `{key}`{_plainly(str(error).splitlines()[0])}") from error
     assert isinstance(built, schema)
     return built
+
+
+def _plainly(said: str) -> str:
+    """What omegaconf says of a value, without its own classes."""
+    if "missing mandatory value" in said:
+        return " is missing"
+    return ": expected a list" if "is not a ListConfig" in said else f": {said}"
 
 
 def refuse_unknown(schema: type, values: Mapping[str, Any], where: str, prefix: str = "") -> None:

@@ -276,11 +276,17 @@ def test_outputs_of_other_questions_are_not_judged_into_the_same_folder(tmp_path
 
 
 @pytest.mark.parametrize(
-    "scale", ["", "scale: {minimum: 1}\n", "scale: {minimum: 5, maximum: 5}\n"], ids=["none", "half", "empty"]
+    ("scale", "words"),
+    [
+        ("", "`scale` is missing"),
+        ("scale: {minimum: 1}\n", "`scale.maximum` is missing"),
+        ("scale: {minimum: 5, maximum: 5}\n", "scale: minimum 5 is not below maximum 5"),
+    ],
+    ids=["none", "half", "empty"],
 )
-def test_a_rubric_without_a_whole_scale_is_named(tmp_path: Path, scale: str) -> None:
+def test_a_rubric_without_a_whole_scale_is_named(tmp_path: Path, scale: str, words: str) -> None:
     source = run_of(tmp_path / "in", ["1"])
     (tmp_path / "bare.yaml").write_text(f"name: bare\nabout: x\ncriteria: [{{name: tone, about: y}}]\n{scale}")
     argv = ["--generation_type=rubric_judge", "--model=sim", "--server_address=http://127.0.0.1:9/v1", "--output_dir=out"]
     told = ns("generate", *argv, f"--input_dir={source}", "++judge.rubric=bare.yaml", cwd=tmp_path, code=2)
-    assert "bare.yaml" in told.stderr and "scale" in told.stderr
+    assert f"bare.yaml: {words}" in told.stderr
