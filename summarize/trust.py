@@ -85,9 +85,13 @@ def judged_model(folder: Path) -> str:
     sources = [folder]
     with contextlib.suppress(OSError, ValueError, KeyError):
         sources.insert(0, Path(loads((folder / "judging.json").read_bytes())["source"]))
-    for source in sources:
-        with contextlib.suppress(DataError, msgspec.DecodeError):
-            for entry in reversed(manifest.read(source.parent.parent).commands):
-                if entry.benchmarks:
-                    return str(entry.config.get("model") or entry.model)
-    return ""
+    asked = (entry for source in sources for entry in _commands(source.parent.parent) if entry.benchmarks)
+    return next((str(entry.config.get("model") or entry.model) for entry in asked), "")
+
+
+def _commands(run: Path) -> list[manifest.Entry]:
+    """Those of a run folder, the last one first; none where nobody recorded them."""
+    try:
+        return manifest.read(run).commands[::-1]
+    except (DataError, msgspec.DecodeError):
+        return []
