@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -61,3 +62,26 @@ def test_the_wheel_runs_the_main_job_in_an_empty_environment(wheel: Path, tmp_pa
     assert told.returncode == 0, told.stderr
     assert "pass@1[2]" in told.stdout
     assert "200/200" in told.stderr
+
+
+def test_a_queued_job_keeps_the_code_of_a_wheel_that_is_upgraded_meanwhile(wheel: Path, tmp_path: Path) -> None:
+    installed = tmp_path / "site-packages"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+    (installed / "conf").mkdir()  # another project's
+    take = "import pathlib, ns_eval.cluster.code_snapshot as s; print(s.take(pathlib.Path('out')))"
+    kept = path_of(take, tmp_path, installed)
+    (installed / "ns_eval" / "resources.py").write_text("raise SystemExit('upgraded')", encoding="utf-8")
+    found = path_of(
+        "from ns_eval.resources import conf_file; print(conf_file('judge', 'symbolic'))", tmp_path, kept, installed
+    )
+    assert found.is_relative_to(kept)
+    assert sorted(path.name for path in kept.iterdir()) == ["dataset_prepare", "judges", "ns_eval", "summarize"]
+
+
+def path_of(code: str, cwd: Path, *path: Path) -> Path:
+    """The path that it prints, run with these folders before all others."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONSAFEPATH": "1"}
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=True)
+    return (cwd / told.stdout.strip()).resolve()

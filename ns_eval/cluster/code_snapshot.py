@@ -1,4 +1,4 @@
-"""The code as it was when a job was submitted: an edit of the checkout cannot change a job that waits in a queue."""
+"""The code as it was when a job was submitted: neither an edit nor an upgrade can change a job that waits in a queue."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import shutil
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
-_FOLDERS = ("ns_eval", "judges", "summarize", "dataset_prepare", "conf", "cluster_configs")
+_PACKAGES = ("ns_eval", "judges", "summarize", "dataset_prepare")
+# Beside the packages in a checkout; in an installed wheel they lie inside ns_eval.
+_VALUES = ("conf", "cluster_configs")
 # Weights that travel with the package are linked: they are never edited in place.
 _LINKED_BYTES = 1_000_000
 
 
-def take(output_dir: Path) -> Path | None:
-    """Copies the checkout's packages below the run folder, once for each state of them; None for an installed wheel."""
-    if not (_ROOT / "pyproject.toml").is_file():
-        return None
+def take(output_dir: Path) -> Path:
+    """Copies the project's packages, and no others', below the run folder, once for each state of them."""
+    folders = _PACKAGES + _VALUES if (_ROOT / "pyproject.toml").is_file() else _PACKAGES
     files = sorted(
         path
-        for name in _FOLDERS
+        for name in folders
         for path in (_ROOT / name).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and not path.name.endswith(".partial")
     )

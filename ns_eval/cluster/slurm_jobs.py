@@ -87,7 +87,7 @@ def submit(specs: Sequence[JobSpec], cluster: ClusterConfig, output_dir: Path, s
                 requeue=_requeues(cluster),
             )
             paths.append(write_spec(held))
-        mounted = [output_dir, folder, *([secrets] if variables else []), *([code] if code else [])]
+        mounted = [output_dir, folder, *([secrets] if variables else []), code]
         mounted += [path for spec in stage.jobs for path in named_in(spec.arguments)]
         python, container = in_container(cluster, stage.first.container, mounted, tuple(variables))
         asked = parameters(cluster, stage, _after(stage.first, ids))
@@ -207,7 +207,7 @@ def _limit(cluster: ClusterConfig, job: JobSpec) -> int:
     return clusters.minutes(job.time_limit or cluster.time_limit(_partition(cluster, job)))
 
 
-def _environment(cluster: ClusterConfig, variables: Mapping[str, str], code: Path | None) -> dict[str, str]:
+def _environment(cluster: ClusterConfig, variables: Mapping[str, str], code: Path) -> dict[str, str]:
     """What sbatch sees, and keeps in its spool: no secret, nothing of a Slurm job we may be inside of.
 
     PYTHONSAFEPATH, because `python -m` would prefer the code in the working folder to the snapshot.
@@ -218,7 +218,7 @@ def _environment(cluster: ClusterConfig, variables: Mapping[str, str], code: Pat
         for name, value in os.environ.items()
         if name not in hidden and not _SECRET_NAME.search(name) and (name == "SLURM_CONF" or not name.startswith("SLURM_"))
     }
-    paths = [str(code or Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(code), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
 
 
