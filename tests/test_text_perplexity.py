@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from ns_eval.chat_template import chat_template, render
-from ns_eval.records import read_jsonl
+from ns_eval.records import read_jsonl, sample_from_row
 from ns_eval.resources import folder
+from summarize.text_likelihood import of_run
 from tests.commands import ns, start
 from tests.paths import REPO, SHARED, needs_shared
 from tests.peers.scripted import Peer, Reply, peer, reply
@@ -65,6 +66,8 @@ def test_a_run_keeps_what_its_server_tells_of_each_references_tokens(
     found = answered(tmp_path / "out")
     assert [row["generation_meta"]["reference_logprobs"] for row in found.values()] == [[HELD] * 4, [HELD] * 2]
     assert {row["generation"] for row in found.values()} == {"Cash."}
+    samples = [sample_from_row(row) for row in found.values()]
+    assert of_run(tmp_path / "out", {}, samples) == [[HELD] * 4, [HELD] * 2], "no model is needed"
 
 
 async def asked_by_words(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,5 +127,3 @@ def test_vllm_tells_what_transformers_computes(tmp_path: Path) -> None:
             # Both compute in float32; measured were differences below 1e-4 nats a token.
             assert own == pytest.approx(other, abs=2e-3)
     assert runs[0] != runs[1]
-    shown = ns("compare", "out", "--perplexity", cwd=tmp_path).stdout
-    assert "perplexity ↓" in shown and "log-probabilities of the references as the server told" in shown
