@@ -80,6 +80,7 @@ def main() -> None:
         said("reading the verdicts", lambda: [floats(read(path).table["symbolic_correct"]).mean() for path in paths])
         said("reading all that a summary needs", lambda: [flat(read(path)) for path in paths])
         plain = said("scores without intervals", lambda: scores(ScoresConfig(data=data, draws=0)))
+        said("the same as JSON", lambda: scores(ScoresConfig(data=data, draws=0, format="json")))
         picture = str(place / "scores.png")
         said(
             "the picture, beside that", lambda: scores(ScoresConfig(data=data, draws=0, format="png", output=picture)), plain

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -225,11 +225,12 @@ def as_record(item: Ranked) -> dict[str, Any]:
 
 
 def _scored(scored: Scored) -> dict[str, Any]:
-    return asdict(scored)
+    # Not `asdict`: it copies every number of thousands of cells with `deepcopy`.
+    return {name: getattr(scored, name) for name in Scored.__slots__}
 
 
 def _task(task: TaskScore) -> dict[str, Any]:
-    found = asdict(task)
+    found = {name: getattr(task, name) for name in TaskScore.__slots__}
     skill = found.pop("skill") or (None, None)
     return found | {"skill_low": skill[0], "skill_high": skill[1]}
 
