@@ -66,7 +66,7 @@ def report(folder: Path, conf: Path | None) -> int:
         print(text)
         if conf is not None:
             _write(found.name, text, conf)
-    print(f"{count} data sets below {folder}", file=sys.stderr)
+    print(f"{count} data set{'' if count == 1 else 's'} below {folder}", file=sys.stderr)
     if count and conf is None:
         print("nothing was written; --write=CONF writes them to CONF/benchmark/", file=sys.stderr)
     return 0

@@ -62,8 +62,7 @@ def write_split(benchmark: BenchmarkConfig, name: str, folder: Path, files: Fetc
         with replacing(path) as out:
             written = _write_rows(out, map(functools.partial(store_images, folder=path.parent), rows))
             if not written.rows:
-                read_from = ", ".join(str(file) for _, file in files.files)
-                raise DataError(f"no question of {benchmark.name}/{name} is in {read_from}", hint=upstream_form(declared))
+                raise _without_questions(f"{benchmark.name}/{name}", declared, files, name)
             notes = tuple(_differences(split, written))
             if strict and notes:
                 raise DataError(
@@ -83,6 +82,13 @@ def upstream_form(declared: PrepareSource) -> str:
     """What a person has to bring, in one line."""
     parts = [declared.id, ", ".join(declared.configs), f"at {declared.revision[:12]}" if declared.revision else ""]
     return "expected the files of " + " ".join(part for part in parts if part)
+
+
+def _without_questions(what: str, declared: PrepareSource, files: Fetched, name: str) -> DataError:
+    read_from = ", ".join(str(file) for _, file in files.files)
+    if next(_raws(declared, files, name), None) is None:
+        return DataError(f"{what}: {read_from} holds no rows", hint=upstream_form(declared))
+    return DataError(f"no question of {what} is in {read_from}", hint=upstream_form(declared))
 
 
 def _write_rows(out: Json, rows: Iterator[dict[str, Json]]) -> Written:

@@ -19,6 +19,8 @@ from ns_eval.questions import data_dir, readiness
 from ns_eval.resources import conf_names, locate
 from ns_eval.schema import build, load_yaml, positional
 
+# Longer words of an entry are cut at a blank: `ns show metric NAME` prints them whole.
+_WIDEST = 100
 # Group -> what a user calls several of it.
 _REGULAR = ("benchmark", "model", "preset", "metric", "judge", "rubric", "server", "prompt", "template")
 _GROUPS = {group: f"{group}s" for group in _REGULAR} | {"category": "categories"}
@@ -186,7 +188,8 @@ def _about(entry: Entry) -> str:
     """The status where something is in the way, what there is to know at a glance, then the entry's own words."""
     status = entry.get("status", "ready")
     note = "" if status == "ready" else f"[{status}] "
-    said = str(entry.get("about") or entry.get("_target_") or entry.get("user") or "").strip().partition("\n")[0][:100]
+    said = str(entry.get("about") or entry.get("_target_") or entry.get("user") or "").strip().partition("\n")[0]
+    said = said if len(said) <= _WIDEST else said[: _WIDEST - 2].rpartition(" ")[0].rstrip(";,: ") + " …"
     facts = entry.get("note") or _facts(entry)
     return f"{note}{said}{f'; {facts}' if facts else ''}"
 
