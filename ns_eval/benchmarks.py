@@ -76,9 +76,16 @@ def _resolve_one(item: str, starting_seed: int, add_greedy: bool) -> Asked:
 
 @functools.cache
 def _aliases() -> dict[str, str]:
-    """Alias, in lower case with hyphens -> canonical name. Canonical names are their own aliases in that spelling."""
-    table: dict[str, str] = {}
-    for name, path in conf_names("benchmark").items():
-        for alias in (name, *(load_yaml(path).get("aliases") or [])):
-            table.setdefault(str(alias).lower().replace("_", "-"), name)
+    """Alias, in lower case with hyphens -> canonical name. Canonical names are their own aliases in that spelling.
+
+    Raises:
+        UsageError: two benchmarks of one name.
+    """
+    known = conf_names("benchmark")
+    table = {name.lower().replace("_", "-"): name for name in known}
+    for name, path in known.items():
+        for alias in load_yaml(path).get("aliases") or []:
+            owner = table.setdefault(str(alias).lower().replace("_", "-"), name)
+            if owner != name:
+                raise UsageError(f"{path}: `{alias}` is already a name of {known[owner]}", hint="give it another one")
     return table

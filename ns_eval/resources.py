@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ns_eval.errors import NsError, UsageError, suggest
+
+logger = logging.getLogger(__name__)
 
 _PACKAGE = Path(__file__).parent
 # A user's own conf folders (`hydra.searchpath=[file:///my/conf]`), searched before the shipped one.
@@ -29,11 +32,15 @@ def folder(name: str) -> Path:
 
 
 def add_conf_folder(path: Path) -> None:
-    """Looks names up in `path` too, before the shipped conf/."""
+    """Looks names up in `path` too, before the shipped conf/; what that hides is said."""
     if not path.is_dir():
         raise UsageError(f"hydra.searchpath: {path} is not a folder")
-    if path not in _own:
-        _own.append(path)
+    if path in _own:
+        return
+    for _, file in _yaml_below(path):
+        if (folder("conf") / file.relative_to(path)).is_file():
+            logger.warning("%s is used in place of the shipped one of that name", file)
+    _own.append(path)
 
 
 def conf_folders() -> list[Path]:

@@ -64,12 +64,26 @@ def _merged(schema: type[T], values: Mapping[str, Any], where: str) -> T:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    def merged(part: Mapping[str, Any]) -> Any:
+        return OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(part)))
+
+    def refused(name: str) -> bool:
+        try:
+            return merged({name: values[name]}) is None
+        except OmegaConfBaseException:
+            return True
+
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(values)))
-        built = OmegaConf.to_object(merged)
+        built = OmegaConf.to_object(merged(values))
     except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None) or "?"
-        raise UsageError(f"{where}: `{key}`{_plainly(str(error).splitlines()[0])}") from error
+        # Of some mistakes it does not say where they are.
+        key = getattr(error, "full_key", None) or next(filter(refused, values), "?")
+        said = str(error).splitlines()[0]
+        if key in values and ("Config" in said or "AnyNode" in said):  # its words for its own classes
+            kind = field_types(cast(type, schema))[key]
+            told = f": expected {kind if '[' in str(kind) else kind.__name__}, found {values[key]!r}"
+            raise UsageError(f"{where}: `{key}`{told}") from error
+        raise UsageError(f"{where}: `{key}`{_plainly(said)}") from error
     assert isinstance(built, schema)
     return built
 
