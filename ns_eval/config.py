@@ -187,7 +187,8 @@ class BenchmarkConfig:
     metric_type: str = "math"
     """Which table summarize_results prints."""
     metric: str = ""
-    """conf/metric/<name>.yaml: its primary metric, which stands for it in the score of a category."""
+    """conf/metric/<name>.yaml: its primary metric, which stands for it in a category's score. Default: the share that
+    its judge calls right."""
     likelihood: str = ""
     """What ++scoring=likelihood compares: text (of each option), ending, or letter; empty: it cannot be scored so."""
     likelihood_score: str = ""

@@ -107,8 +107,7 @@ def _run(label: str, path: Path) -> Run:
         scores = load_scores(item.folder)
         whole, *parts = tables(benchmark.name, samples(scores), scores.meta, Options())
         made |= {benchmark.name: whole, **{part.name: part for part in parts}}
-        if benchmark.metric:
-            lines[benchmark.name] = _line(made[benchmark.name], benchmark)
+        lines[benchmark.name] = _line(made[benchmark.name], benchmark)
         seconds.append(floats(scores.table["seconds"]))
         tokens.append(floats(scores.table["completion_tokens"]))
     plan = _plan(path)
@@ -124,7 +123,7 @@ def _run(label: str, path: Path) -> Run:
 def _line(table: Table, benchmark: BenchmarkConfig) -> Line:
     found = primary(table, benchmark)
     covered = table.coverage
-    over = corrected(found, entries.metric(benchmark.metric), benchmark.chance)
+    over = corrected(found, entries.primary_metric(benchmark), benchmark.chance)
     return Line(
         benchmark.name,
         covered.questions,
@@ -236,7 +235,7 @@ def metric_of(run: Run, category: CategoryConfig, name: str) -> Value:
 
 def _measures(metric: MetricConfig, benchmark: BenchmarkConfig) -> bool:
     """Whether a benchmark's results can hold a metric: it is its primary one, or reads a column of its own."""
-    own = entries.metric(benchmark.metric)
+    own = entries.primary_metric(benchmark)
     if metric.statistic == "gap":
         return benchmark.judge == "bias"
     if metric.subset:

@@ -34,7 +34,9 @@ class Value:
 
 def primary(table: Table, benchmark: BenchmarkConfig) -> Value:
     """The primary metric of a benchmark, of its whole table."""
-    return value_of(table, benchmark, entries.metric(benchmark.metric))
+    if not benchmark.metric and not any(column.endswith("_correct") for column in table.rows[-1].cells):
+        return Value("", missing="nothing in its results is right or wrong, and its YAML names no `metric`")
+    return value_of(table, benchmark, entries.primary_metric(benchmark))
 
 
 def value_of(table: Table, benchmark: BenchmarkConfig, metric: MetricConfig, k: int = 1) -> Value:

@@ -36,6 +36,11 @@ def metric(name: str) -> MetricConfig:
     return _entry(MetricConfig, "metric", _metric_names().get(name, name), "ns show metrics")
 
 
+def primary_metric(benchmark: BenchmarkConfig) -> MetricConfig:
+    """What stands for a benchmark in a category's score; where its YAML names none, the share that its judge calls right."""
+    return metric(benchmark.metric) if benchmark.metric else MetricConfig("accuracy", "share that its judge calls right")
+
+
 def model(name: str) -> ModelConfig:
     """A model of conf/model.
 
