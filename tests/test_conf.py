@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from ns_eval import benchmarks, models, prompts, resources
 from ns_eval.arguments import Override
 from ns_eval.catalogue.layering import layers
 from ns_eval.compose import compose, overrides
-from ns_eval.config import ServerConfig, TemplateConfig
+from ns_eval.config import BenchmarkConfig, ServerConfig, TemplateConfig
+from ns_eval.errors import UsageError
 from ns_eval.grading import build_judge
 from ns_eval.options import GenerateConfig
 from ns_eval.resources import conf_file, conf_names
@@ -18,11 +20,16 @@ from ns_eval.schema import build, load_yaml
 from ns_eval.server_commands import StartServerConfig
 
 
+def installed(judge: str) -> bool:
+    """IFEval's checks come with a package that this environment need not have; tests/test_judge_ifeval.py is about it."""
+    return judge != "ifeval" or importlib.util.find_spec("lm_eval") is not None
+
+
 @pytest.mark.parametrize("name", conf_names("benchmark"))
 def test_a_benchmark_names_a_prompt_and_a_judge_that_exist_or_says_why_not(name: str) -> None:
     benchmark = benchmarks.find(name)
     prompts.load(benchmark.prompt)
-    if benchmark.status not in ("incompatible", "unavailable"):
+    if benchmark.status not in ("incompatible", "unavailable") and installed(benchmark.judge):
         build_judge({**load_yaml(conf_file("judge", benchmark.judge)), **benchmark.judge_options})
     assert benchmark.about
 
@@ -34,6 +41,8 @@ def test_a_benchmarks_file_is_named_like_it() -> None:
 
 @pytest.mark.parametrize("name", conf_names("judge"))
 def test_a_judge_can_be_built(name: str) -> None:
+    if not installed(name):
+        pytest.skip(f"what {name} needs beside ns-eval is not installed")
     assert build_judge(load_yaml(conf_file("judge", name))).name
 
 
@@ -94,3 +103,40 @@ def test_a_models_yaml_says_its_price_its_limits_and_what_it_refuses(
     # A server that is only started has no use for the half of it.
     given = overrides(StartServerConfig, words)
     assert compose(StartServerConfig, given, models.layers(given)).server.refuses == ["temperature"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("needs: {a: 1}", "`needs`: expected list[str], found {'a': 1}"),
+        ("needs: x", "`needs`: expected list[str], found 'x'"),
+        ("inference: 3", "`inference`: expected InferenceConfig, found 3"),
+        ("seeds: many", "`seeds`: Value 'many'"),
+        ("neds: [x]", "unknown key `neds`, did you mean `needs`"),
+    ],
+)
+def test_a_value_of_another_type_is_named_with_its_key(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"name: mine\nabout: one of my own\n{text}\n")
+    with pytest.raises(UsageError) as refused:
+        build(BenchmarkConfig, load_yaml(path), str(path))
+    assert f"{path}: {said}" in str(refused.value)
+
+
+def test_a_name_that_is_taken_is_refused_and_a_shipped_one_that_is_hidden_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(resources, "_own", [])
+    (tmp_path / "benchmark").mkdir()
+    own = tmp_path / "benchmark" / "gsm8k.yaml"
+    own.write_text("name: gsm8k\nabout: another one\n")
+    resources.add_conf_folder(tmp_path)
+    assert f"{own} is used in place of the shipped one" in caplog.text
+    assert benchmarks.find("gsm8k").about == "another one"
+    benchmarks._aliases.cache_clear()
+    try:
+        own.write_text("name: gsm8k\nabout: another one\naliases: [humaneval]\n")
+        with pytest.raises(UsageError, match=r"`humaneval` is already a name of|is already a name of .*gsm8k"):
+            benchmarks.find("HumanEval")
+    finally:
+        benchmarks._aliases.cache_clear()

@@ -95,7 +95,9 @@ OWNERS = {
     "gguf": {"ns_eval/checkpoints/gguf_export.py"},
     "modelopt": {"ns_eval/checkpoints/quantizing.py"},
     "nemo_evaluator": {"summarize/text_nemo.py"},
-    "nltk": {"judges/overlap.py"},
+    "lm_eval": {"judges/ifeval.py"},
+    "langdetect": {"judges/ifeval.py"},
+    "nltk": {"judges/overlap.py", "judges/ifeval.py"},
     "rouge_score": {"judges/overlap.py"},
     "sacrebleu": {"judges/overlap.py"},
 }
