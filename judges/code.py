@@ -19,6 +19,7 @@ from ns_eval.errors import DataError
 from ns_eval.records import Generation, Question, Verdict
 from ns_eval.sandbox import Execution, Sandbox, SandboxConfig, SandboxError, open_sandbox
 from ns_eval.sandbox.remote import RemoteSandbox
+from ns_eval.sandbox.walls import check
 from ns_eval.schema import build
 
 OUTCOMES = ("compile_error", "runtime_error", "timeout", "wrong_answer")
@@ -48,6 +49,8 @@ class CodeJudge:
         self._tolerance = tolerance
         self._end_of_reasoning = end_reasoning_string
         self._config = build(SandboxConfig, sandbox or {}, "judge.sandbox")
+        if not self._config.host:
+            check(self._config)
         self._sandbox: Sandbox | RemoteSandbox | None = None
         self._runner: asyncio.Runner | None = None
 

@@ -25,6 +25,7 @@ from ns_eval.records import Json, Question, Sampling
 from ns_eval.resources import conf_file
 from ns_eval.runs import BenchmarkRun, CodeRun, ReferenceRun
 from ns_eval.sandbox.config import SandboxConfig
+from ns_eval.sandbox.walls import check
 from ns_eval.schema import load_yaml
 from ns_eval.tools import PYTHON_TOOL, executions_allowed, worded
 from ns_eval.turns import turns_of
@@ -249,10 +250,12 @@ def code_of(config: AskConfig, prompt: Prompt) -> CodeRun | None:
     """How the model's code is run, None where it is not: the cap is what the prompt promises.
 
     Raises:
-        UsageError: no tags to find code by, an unknown tool, or a tool on the text route.
+        UsageError: no tags to find code by, an unknown tool, a tool on the text route, or a sandbox that nothing could be.
     """
     if not runs_code(config):
         return None
+    if not config.sandbox.host:
+        check(config.sandbox)
     promised = executions_allowed(config.server.code_execution, config.total_code_executions_in_prompt)
     bounds, told = worded(dataclasses.replace(config.server.code_execution, max_code_executions=promised))
     if config.tools is not None:

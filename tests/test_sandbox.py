@@ -263,6 +263,7 @@ def test_without_a_wall_nothing_runs_unless_it_is_allowed(tmp_path: Path) -> Non
     with pytest.raises(SandboxError) as caught:
         cells("1", config=SandboxConfig(python=str(broken)))
     assert "no wall can be raised" in caught.value.message
+    assert "python ended without a word" in caught.value.message
     assert "namespaces: " in caught.value.message and "landlock: " in caught.value.message
     assert "allow_unsafe" in (caught.value.hint or "")
 
@@ -327,6 +328,21 @@ def test_with_permission_it_runs_unwalled_and_says_it_loudly() -> None:
     assert said == "42\n"
 
 
-def test_an_unknown_wall_is_refused_by_name() -> None:
-    with pytest.raises(UsageError, match="namespaces"):
-        cells("1", config=SandboxConfig(walls="namespace"))
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (SandboxConfig(walls="namespace"), "known: .*namespaces|did you mean `namespaces`"),
+        (SandboxConfig(python="python4711"), "sandbox.python=python4711: there is no such program"),
+        (SandboxConfig(memory_mb=0), "sandbox.memory_mb=0: expected a positive number"),
+        (SandboxConfig(parallel=-1), "sandbox.parallel=-1: expected a positive number"),
+    ],
+)
+def test_what_no_machine_could_do_is_refused_by_name(config: SandboxConfig, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        cells("1", config=config)
+
+
+def test_an_interpreter_is_found_as_a_shell_would_find_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(sys.executable).parent
+    monkeypatch.chdir(folder.parent)
+    assert cells("6 * 7", config=SandboxConfig(preload=[], python=f"{folder.name}/python"))[0].stdout == "42\n"

@@ -105,8 +105,8 @@ class Sandbox:
     async def __aenter__(self) -> Self:
         from ns_eval.sandbox.walls import raise_walls
 
-        self.slots = asyncio.Semaphore(self.config.parallel or len(os.sched_getaffinity(0)))
         mode, self._programs_from, self.walls = await raise_walls(self.config)
+        self.slots = asyncio.Semaphore(self.config.parallel or len(os.sched_getaffinity(0)))
         self.sessions_from = Zygote(self.config, mode, self.config.preload)
         logger.info("sandbox: %s", self.walls)
         return self

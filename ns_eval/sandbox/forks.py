@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,22 +16,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from ns_eval.errors import NsError
-from ns_eval.sandbox import containers, kernel, wire
+from ns_eval.sandbox import containers, kernel, starting, wire
 from ns_eval.sandbox.config import SandboxConfig
 from ns_eval.sandbox.containers import TOOLS
 from ns_eval.sandbox.processes import Handle, Usage, end_descendants, usage
-from ns_eval.sandbox.root import readable
 
 _START_S = 120.0
 _BEGIN_S = 30.0
-_PACKAGE = str(Path(__file__).resolve().parents[2])
-# Run with -P -s, so that neither the working directory nor a user's packages are importable.
-_PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from ns_eval.sandbox import zygote; sys.path.pop(0);"
-    " zygote.main(sys.argv[2], sys.argv[3])"
-)
-# What bubblewrap needs to build the same root; only where own namespaces are refused and it has the right to make them.
-_BWRAP = ("bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
 
 logger = logging.getLogger(__name__)
 Message = dict[str, Any]  # Any: JSON
@@ -195,10 +184,17 @@ class Zygote:
                 async with asyncio.timeout(_START_S):
                     ours = await self._started(log)
                     message, _ = await _receive(ours)
-            except (EOFError, TimeoutError) as error:
-                log.seek(0)
-                said = log.read().decode(errors="replace").strip().splitlines()
-                message = {"fail": said[-1] if said else str(error) or f"no answer within {_START_S:.0f} s"}
+            except TimeoutError:
+                message = {"fail": _last_line(log) or f"no answer within {_START_S:.0f} s"}
+            except OSError as error:
+                message = {"fail": str(error)}
+            except EOFError as error:
+                ended = (
+                    str(error)
+                    if self._mode in TOOLS
+                    else f"{starting.interpreter(self._config, self._mode)} ended without a word"
+                )
+                message = {"fail": _last_line(log) or ended}
         if "fail" in message or ours is None:
             if ours is not None:
                 ours.close()
@@ -214,7 +210,7 @@ class Zygote:
         if self._mode not in TOOLS:
             ours, theirs = wire.pair()
             with theirs:
-                self._process = self._run(self._command(str(theirs.fileno())), _INSIDE, log, theirs.fileno())
+                self._process = self._run(self._command(str(theirs.fileno())), starting.ENVIRONMENT, log, theirs.fileno())
         else:
             assert self._scratch is not None
             path = f"{self._scratch.name}/zygote"
@@ -237,43 +233,22 @@ class Zygote:
         finally:
             accepting.cancel()
 
+    def _command(self, channel: str) -> list[str]:
+        scratch = None if self._scratch is None else self._scratch.name
+        return starting.command(self._config, self._mode, self._preload, channel, scratch)
+
     def _run(self, words: list[str], env: dict[str, str], log: IO[bytes], *handed: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(words, env=env, pass_fds=handed, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
 
-    def _command(self, channel: str) -> list[str]:
-        config = self._config
-        settings = {
-            "mode": "landlock" if self._mode in TOOLS else self._mode,
-            "scratch": None if self._scratch is None else self._scratch.name,
-            "preload": self._preload,
-            "memory_bytes": config.memory_mb << 20,
-            "tmp_bytes": config.tmp_mb << 20,
-            "file_bytes": config.tmp_mb << 20,
-            "cpu_s": config.cpu_s,
-            "processes": config.processes,
-            "open_files": config.open_files,
-        }
-        interpreter = config.python or ("python3" if self._mode in TOOLS else sys.executable)
-        program = [interpreter, "-P", "-s", "-c", _PROGRAM, _PACKAGE, channel, json.dumps(settings)]
-        if self._mode in TOOLS:
-            assert self._scratch is not None
-            return containers.command(self._mode, config.image, program, _INSIDE, self._scratch.name, f"{_PACKAGE}/ns_eval")
-        if self._mode != "bwrap":
-            return program
-        assert self._scratch is not None
-        prefix = Path(interpreter).parent.parent
-        shown = [*readable(), str(prefix), f"{_PACKAGE}/ns_eval"]
-        binds = [word for path in shown for word in ("--ro-bind-try", path, path)]
-        scratch = ["--bind", self._scratch.name, self._scratch.name]
-        return [*_BWRAP, *binds, "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", *scratch, *program]
 
-
-_ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-# The order of a set of strings must not differ from run to run.
-_REPEATABLE = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
-_INSIDE = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", **dict.fromkeys(_ONE_THREAD, "1"), **_REPEATABLE}
 _LOOK_S = 0.1
 _LIMITS_HINT = "`ulimit -u` and `sysctl user.max_user_namespaces` bound the number of sessions"
+
+
+def _last_line(log: IO[bytes]) -> str:
+    log.seek(0)
+    said = log.read().decode(errors="replace").strip().splitlines()
+    return said[-1] if said else ""
 
 
 async def _receive(channel: socket.socket) -> tuple[Message, int]:

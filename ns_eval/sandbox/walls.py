@@ -20,6 +20,9 @@ from ns_eval.sandbox.forks import SandboxError, Zygote
 
 MODES = ("namespaces", "bwrap", "landlock")
 _NAMED = ("auto", *MODES, *TOOLS)
+_POSITIVE = (
+    "timeout_s", "patience", "parallel", "memory_mb", "cpu_s", "processes", "tmp_mb", "open_files", "output_kb",
+)  # fmt: skip
 _NAMES = {
     "namespaces": "own user, mount, pid, net, ipc and uts namespaces, read-only root",
     "bwrap": "bubblewrap around all sessions",
@@ -54,11 +57,11 @@ print(json.dumps({
 """
 
 
-async def raise_walls(config: SandboxConfig) -> tuple[str, Zygote, str]:
-    """(mode, the zygote for test programs, what stands in one line).
+def check(config: SandboxConfig) -> None:
+    """Refuses what no machine could do, before anything starts.
 
     Raises:
-        SandboxError: no wall stands and `allow_unsafe` is not set; with the reason of each.
+        UsageError: an unknown wall, a container without an image, no such interpreter, a limit that leaves nothing.
     """
     if config.walls not in _NAMED:
         raise UsageError(f"sandbox.walls: unknown `{config.walls}`, {suggest(config.walls, _NAMED)}")
@@ -66,6 +69,21 @@ async def raise_walls(config: SandboxConfig) -> tuple[str, Zygote, str]:
         raise UsageError(
             f"sandbox.walls={config.walls} needs an image", hint="++sandbox.image=python:3.12-slim, pulled before"
         )
+    if config.python and config.walls not in TOOLS and shutil.which(config.python) is None:
+        raise UsageError(f"sandbox.python={config.python}: there is no such program here")
+    for name in _POSITIVE:
+        value = getattr(config, name)
+        if value is not None and value <= 0:
+            raise UsageError(f"sandbox.{name}={value}: expected a positive number")
+
+
+async def raise_walls(config: SandboxConfig) -> tuple[str, Zygote, str]:
+    """(mode, the zygote for test programs, what stands in one line).
+
+    Raises:
+        SandboxError: no wall stands and `allow_unsafe` is not set; with the reason of each.
+    """
+    check(config)
     refused: list[str] = []
     for mode in MODES if config.walls == "auto" else (config.walls,):
         found = await _raised(config, mode)
