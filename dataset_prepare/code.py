@@ -35,8 +35,10 @@ def _same(got, want):
 for _number, _arguments in enumerate(_json.loads({inputs!r})):
     _want = _scope[{name!r}](*_copy.deepcopy(_arguments))
     _got = {name}(*_copy.deepcopy(_arguments))
-    assert _same(_got, _want), f"input {{_number}}: another result"
+    assert {agree}, f"input {{_number}}: another result"
 """
+# HumanEval/32 asks for a root of a polynomial, and any one holds: as in evalplus/eval/_special_oracle.py.
+_AGREE = {"find_zero": '(_same(_got, _want) or abs(_scope["poly"](*_arguments, _got)) <= max({tolerance!r}, 1e-6))'}
 
 
 def human_eval(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
@@ -101,6 +103,7 @@ def evalplus(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
     name = row["entry_point"]
     inputs = [*row["base_input"], *row["plus_input"]]
     setup = row.get("contract") or ""
+    tolerance = float(row.get("atol") or 0.0)
     reference = row["prompt"] + row["canonical_solution"]
     yield {
         "id": row["task_id"],
@@ -111,7 +114,8 @@ def evalplus(row: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
             reference=reference.replace(setup, "") if setup else reference,
             name=name,
             inputs=json.dumps(inputs),
-            tolerance=float(row.get("atol") or 0.0),
+            tolerance=tolerance,
+            agree=_AGREE.get(name, "_same(_got, _want)").format(tolerance=tolerance),
         ),
         "canonical_solution": row["canonical_solution"],
     }

@@ -150,6 +150,25 @@ def test_a_right_program_passes_and_a_wrong_one_does_not(loader: Loader, row: di
     assert (wrong.correct, wrong.scores["wrong_answer"]) == (False, 1.0), wrong.comment
 
 
+def test_any_root_of_a_polynomial_is_a_root() -> None:
+    poly = "def poly(xs, x):\n    return sum(c * x**i for i, c in enumerate(xs))\n\n\n"
+    row = {
+        **EVALPLUS,
+        "prompt": f"{poly}def find_zero(xs):\n",
+        "entry_point": "find_zero",
+        "canonical_solution": "    return 1.0\n",
+        "base_input": [[[-6, 11, -6, 1]]],  # (x - 1)(x - 2)(x - 3)
+        "plus_input": [],
+        "atol": 1e-4,
+    }
+    (made,) = code.evalplus(row)
+    verdicts = graded(
+        question_from_row({"id": "q", **made}),
+        *(f"def find_zero(xs):\n    return {root}\n" for root in ("1.0", "3", "2.5", "None")),
+    )
+    assert [verdict.correct for verdict in verdicts] == [True, True, False, False]
+
+
 def test_the_time_limit_of_a_contest_counts() -> None:
     (made,) = code.code_contests(CODE_CONTESTS)
     assert made["limit_s"] == 2.5
