@@ -56,10 +56,12 @@ class SampleJudge(Protocol):
 @dataclass(slots=True)
 class Tally:
     """What judging saved and what it could not do; written to judging.json. `calls` counts those that were made,
-    `requests` what was sent for them: parts, repeats and second asks included; `source` is the folder that was judged."""
+    `requests` what was sent for them: parts, repeats and second asks included; `source` is the folder that was judged,
+    `scale` the ends of a rating's."""
 
     judge: str
     source: str
+    scale: tuple[float, float] | None = None
     samples: int = 0
     calls: int = 0
     requests: int = 0
@@ -179,6 +181,7 @@ class _Judging:
         tally = Tally(
             judge=self._judge.name,
             source=str(self._source),
+            scale=getattr(self._judge, "scale", None),
             calls=len({ask.key for ask in self._asks.values()}),
             requests=sum(int(reply.meta.get("asks", 1)) for reply in replies.values()),
         )

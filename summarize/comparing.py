@@ -88,6 +88,7 @@ class Values:
     clusters: Integers | None
     left_out: int
     rated: bool = False
+    scale: tuple[float, float] | None = None
 
 
 def main(config: CompareConfig) -> int:
@@ -244,6 +245,7 @@ def aligned(name: str, runs: Sequence[Samples], labels: Sequence[str], config: C
         clusters=None if len(np.unique(clusters)) == len(kept) else clusters,
         left_out=len(every) - len(kept),
         rated=score in runs[0].rated,
+        scale=runs[0].rated.get(score),
     )
 
 
@@ -280,7 +282,7 @@ def _text(config: CompareConfig, labels: Sequence[str], table: Values, pairs: Se
     head = f"{table.benchmark}: {config.metric} of {table.score}, {len(table.names)} questions"
     first = [["run", "value", f"{100 * config.level:g}% interval", *(["group"] if len(labels) > 2 else [])]]
     for label, values, sign in zip(labels, table.runs, signs, strict=True):
-        ends = interval(values, Interval(level=config.level), table.clusters)
+        ends = interval(values, Interval(level=config.level), table.clusters, table.scale)
         low, high = ends or (None, None)
         shown = "n/a" if ends is None else f"{amount(low, rated=table.rated)} to {amount(high, rated=table.rated)}"
         first.append([label, amount(float(values.mean()), rated=table.rated), shown, *([sign] if len(labels) > 2 else [])])

@@ -93,14 +93,19 @@ def standard_error(values: Floats, clusters: Integers | None = None) -> float | 
     return _sums(values, clusters).standard_error if len(values) else None
 
 
-def interval(values: Floats, how: Interval, clusters: Integers | None = None) -> tuple[float, float] | None:
-    """Bounds of the mean of values in [0, 1]; others are rescaled by their range. None where it cannot be estimated.
+def interval(
+    values: Floats, how: Interval, clusters: Integers | None = None, scale: tuple[float, float] | None = None
+) -> tuple[float, float] | None:
+    """Bounds of the mean of values in [0, 1], or of ratings on a `scale`. None where it cannot be estimated.
 
+    Values beyond these are rescaled by their range, which makes of the largest one seen the largest there can be.
     `clusters` names for each value the cluster it belongs to; without it each is its own.
     """
     if not len(values):
         return None
     low, high = min(0.0, float(values.min())), max(1.0, float(values.max()))
+    if scale is not None and scale[0] <= values.min() and values.max() <= scale[1]:
+        low, high = scale
     bounds = METHODS[how.method](_sums((values - low) / (high - low), clusters), how)
     return None if bounds is None else (low + bounds[0] * (high - low), low + bounds[1] * (high - low))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -29,7 +29,7 @@ _ATTEMPT_WITHOUT_ANSWER = ("truncated", "no_answer", "filtered")
 # Of several graded scores of one judge, the one that stands for the sample.
 HEADLINES = ("score_overall_score", "score_score", "score_win")
 _REWARD = "score_reward_model_score"
-_RATED_TYPES = ("rubric", "mt_bench")
+_RATED_TYPES = ("rubric", "mt-bench")
 # How programs failed. Read off the tests that also decide, so there is no best sample by any of them.
 FAILURES = ("score_compile_error", "score_runtime_error", "score_timeout", "score_wrong_answer")
 OF_TESTS = (*FAILURES, "score_tests_passed")
@@ -40,8 +40,9 @@ class Samples:
     """Flat arrays over samples, ordered by question. `question` indexes `names`, `hashes`, `subsets` and `clusters`.
 
     `values` holds one array a score: 1 right, 0 wrong, NaN where nobody judged; graded scores as they are, of which those in
-    `rated` are on a scale of their own (1 to 5) and not shares. `classes` is -1 without an answer; `silent` says that
-    there is none although one was asked for (a benchmark of programs has none). `tokens` is NaN where unknown.
+    `rated` are on a scale of their own and not shares: its ends (1 and 5), None where they are not known. `classes` is -1
+    without an answer; `silent` says that there is none although one was asked for (a benchmark of programs has none).
+    `tokens` is NaN where unknown.
     """
 
     names: tuple[str, ...]
@@ -56,7 +57,7 @@ class Samples:
     values: Mapping[str, Floats]
     graded: frozenset[str]
     tokens: Floats
-    rated: frozenset[str] = frozenset()
+    rated: Mapping[str, tuple[float, float] | None] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -160,7 +161,7 @@ def samples(scores: Scores, selection: Selection = _EVERYTHING) -> Samples:
         values=values,
         graded=graded,
         tokens=tokens,
-        rated=frozenset(name for name in graded if _is_rated(values[name], scores.meta.metric_type)),
+        rated={name: scores.meta.scale for name in graded if _is_rated(values[name], scores.meta.metric_type)},
     )
     return found if selection.max_questions < 0 else found.only(np.arange(found.count) < selection.max_questions)
 

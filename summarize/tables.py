@@ -152,7 +152,8 @@ class _Rows:
         cells = {}
         for score, item in self.reduced.items():
             values = getattr(item, kind)[:, k] if k < item.passed.shape[1] else np.full(len(item.n), np.nan)
-            cells[score] = self._cell(values, self._extremes(item, k, kind, score), self._rerun(item, k, kind, score))
+            extremes, rerun = self._extremes(item, k, kind, score), self._rerun(item, k, kind, score)
+            cells[score] = self._cell(score, values, extremes, rerun)
         cells = {score: cell for score, cell in cells.items() if cell.value is not None}
         if not cells:
             return None
@@ -165,7 +166,7 @@ class _Rows:
         for by in sorted(self._found.graded.difference(OF_TESTS)):
             curves = {score: best_curve(self._found, score, by) for score in self.reduced if score not in self._found.graded}
             cells = {
-                score: self._cell(curve[:, k], None) for score, curve in curves.items() if not np.isnan(curve[:, k]).all()
+                score: self._cell(score, curve[:, k]) for score, curve in curves.items() if not np.isnan(curve[:, k]).all()
             }
             if cells:
                 label = f"rm_best@{k}" if by == "score_reward_model_score" else f"best@{k}[{by.removeprefix('score_')}]"
@@ -177,7 +178,7 @@ class _Rows:
         cells = {}
         for score, item in self.reduced.items():
             bounds = None if score in self._found.graded else mean_extremes(item.n, item.right, self._samples)
-            cells[score] = self._cell(item.mean, bounds, rerun_error(item))
+            cells[score] = self._cell(score, item.mean, bounds, rerun_error(item))
         with np.errstate(invalid="ignore"):
             share = self._first.unanswered / self._first.n
         return self._row((label, "mean", 1), cells, int(np.sum(self._first.n > 0)), _mean(share))
@@ -201,13 +202,13 @@ class _Rows:
             )
         return math.sqrt(float(self._variances[score, kind][asked, k].sum())) / int(asked.sum())
 
-    def _cell(self, values: Floats, bounds: Extremes | None, rerun: float | None = None) -> Cell:
+    def _cell(self, score: str, values: Floats, bounds: Extremes | None = None, rerun: float | None = None) -> Cell:
         known = ~np.isnan(values)
         value = _mean(values)
         if value is None:
             return Cell(None, 0)
         groups = None if self.clusters is None else self.clusters[known]
-        ends = interval(values[known], self._options.interval, groups) or (None, None)
+        ends = interval(values[known], self._options.interval, groups, self._found.rated.get(score)) or (None, None)
         worst, best = self._whole(bounds) if bounds is not None else (None, None)
         error = standard_error(values[known], groups)
         return Cell(value, int(known.sum()), error, rerun, ends[0], ends[1], worst, best)

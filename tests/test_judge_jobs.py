@@ -150,6 +150,9 @@ def test_both_turns_of_a_conversation_are_asked_and_rated(tmp_path: Path) -> Non
     assert len(row["generation_meta"]["earlier_replies"]) == 1
     assert row["verdicts"]["mt_bench"]["scores"] == {"turn_1": 7.0, "turn_2": 7.0, "score": 7.0}
     assert "mt-bench" in told.stdout and "7.00" in told.stdout
+    told = ns("category_report", "out", "--category=general_purpose", cwd=tmp_path)
+    assert "general_purpose: 66.7 over guessing, mean of 1 benchmarks" in told.stdout
+    assert "llm_judge_score: 7.00 of 1 to 10" in told.stdout
 
     words = [*argv, "--prompt_template=qwen-instruct", "--output_dir=text"]
     told = ns("eval", *words, cwd=tmp_path, code=2)

@@ -77,6 +77,14 @@ def test_scores_beyond_one_are_rescaled() -> None:
     assert found is not None and 0 <= found[0] < ratings.mean() < found[1] <= 5
 
 
+def test_equal_ratings_leave_room_on_both_sides_of_their_scale() -> None:
+    low, high = interval(np.full(3, 7.0), Interval(), scale=(1.0, 10.0)) or (0.0, 0.0)
+    assert 1 < low < 7 < high < 10
+    assert interval(np.full(3, 5.0), Interval(), scale=(1.0, 5.0)) == pytest.approx((1 + 4 * 0.4385, 5.0), abs=1e-3)
+    beyond = np.array([-2.0, 2.0, 1.0])
+    assert interval(beyond, Interval(), scale=(0.0, 1.0)) == interval(beyond, Interval())
+
+
 def test_the_bootstrap_is_seeded_and_says_so() -> None:
     values = np.random.default_rng(1).random(40)
     how = Interval("bootstrap", draws=2000, seed=7)

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -32,6 +33,7 @@ from ns_eval.scores.table import (
 NAME = "scores.parquet"
 # The name of a question without an `id`: its line. Zero-padded, so that names sort like lines.
 _POSITION = "#{:06d}"
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _JUDGEMENT = re.compile(r"[\s*_`\"']*(yes|no)\b", re.IGNORECASE)
 
@@ -43,6 +45,12 @@ class _Expected(msgspec.Struct):
     seeds: tuple[int | None, ...]
     metric_type: str | None = None
     upstream_rows: int | None = None
+
+
+class _Judging(msgspec.Struct):
+    """Of what a judging wrote into judging.json."""
+
+    scale: tuple[float, float] | None = None
 
 
 def load(folder: Path, same: Same | None = None) -> Scores:
@@ -126,13 +134,13 @@ def _refuse_unequal(counts: Mapping[SeedOutput, int]) -> None:
 
 
 def _with_expected(meta: Meta, folder: Path) -> Meta:
-    path = folder / "expected.json"
-    if not path.exists():
+    """What the run wrote beside its output files."""
+    judging = _beside(folder / "judging.json", _Judging)
+    expected = _beside(folder / "expected.json", _Expected)
+    if judging is not None:
+        meta = dataclasses.replace(meta, scale=judging.scale)
+    if expected is None:
         return meta
-    try:
-        expected = msgspec.json.decode(path.read_bytes(), type=_Expected)
-    except msgspec.DecodeError as error:
-        raise DataError(f"{path}: not what a run writes there ({error})", hint=f"mv {path} {path}.broken") from error
     return dataclasses.replace(
         meta,
         questions_expected=expected.questions,
@@ -140,6 +148,15 @@ def _with_expected(meta: Meta, folder: Path) -> Meta:
         metric_type=expected.metric_type,
         upstream_rows=expected.upstream_rows,
     )
+
+
+def _beside(path: Path, kind: type[T]) -> T | None:
+    if not path.exists():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except msgspec.DecodeError as error:
+        raise DataError(f"{path}: not what a run writes there ({error})", hint=f"mv {path} {path}.broken") from error
 
 
 def _read_seed(output: SeedOutput, seen: dict[str, str]) -> dict[str, Row]:

@@ -58,7 +58,7 @@ class Meta:
 
     `questions_expected` and `seeds` are what the run was asked for; None where nobody recorded it (others' folders), then
     every question is expected in every file. `upstream_rows` is set where the prepared file is not as long as its origin.
-    `versions` holds those of judges and metrics.
+    `scale` holds the ends of a judge's ratings, `versions` those of judges and metrics.
     """
 
     benchmark: str
@@ -66,6 +66,7 @@ class Meta:
     seeds: tuple[int | None, ...] = ()
     metric_type: str | None = None
     upstream_rows: int | None = None
+    scale: tuple[float, float] | None = None
     sources: tuple[Source, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
