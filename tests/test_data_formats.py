@@ -347,7 +347,7 @@ def test_a_damaged_file_is_refused_with_its_place(name: str, file: str, content:
 def test_an_empty_parquet_is_refused(tmp_path: Path) -> None:
     table = pyarrow.Table.from_pylist([], schema=pyarrow.schema([("question", pyarrow.string())]))
     pyarrow.parquet.write_table(table, tmp_path / "test.parquet")
-    with pytest.raises(DataError, match="no question of mmlu/test is in"):
+    with pytest.raises(DataError, match=r"test\.parquet holds no rows"):
         list(prepare(benchmarks.find("mmlu"), tmp_path / "data", tmp_path / "test.parquet"))
 
 
