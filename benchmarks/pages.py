@@ -28,7 +28,8 @@ def main(rows: int) -> None:
             print(f"no wall times without {', '.join(ABSENT)}")
             return
         with served(run, Path(folder) / "log") as address, chromium() as browser:
-            looked(browser, address)
+            for when in ("at once", "later"):
+                looked(browser, address, when)
 
 
 def computed(run: Path) -> None:
@@ -44,8 +45,8 @@ def computed(run: Path) -> None:
     print(f"{len(found):,} rows, CPU time: {spent}; {len(kept)} rows kept")
 
 
-def looked(browser: Any, address: str) -> None:
-    """Prints the wall times in a browser."""
+def looked(browser: Any, address: str, when: str) -> None:
+    """Prints the wall times in a browser that asks the new server at once, or later."""
     page = browser.new_page(viewport={"width": 1280, "height": 1400})
     page.set_default_timeout(120_000)
     start = time.perf_counter()
@@ -71,7 +72,7 @@ def looked(browser: Any, address: str) -> None:
     searched = time.perf_counter() - start
     load_1 = os.getloadavg()[0]
     times = f"first page {first:.2f} s, filter {filtered:.2f} s, search {searched:.2f} s"
-    print(f"in Chromium, wall time: {times}; load average {load_1:.1f} on {os.cpu_count()} cores")
+    print(f"in Chromium, asking {when}, wall time: {times}; load average {load_1:.1f} on {os.cpu_count()} cores")
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ OWNERS = {
         "summarize/pages/app.py",
         "summarize/pages/charts.py",
         "summarize/pages/explorer.py",
+        "summarize/pages/serve.py",
         "summarize/pages/tabs.py",
     },
     "altair": {"summarize/pages/charts.py"},

@@ -11,17 +11,11 @@ import streamlit as st
 
 from summarize.pages import explorer, tabs
 from summarize.pages.dashboard import VARIABLE
-from summarize.pages.runs import Book, load, stamp
-from summarize.pages.samples import frame
+from summarize.pages.loaded import loaded
+from summarize.pages.runs import Book, stamp
 
 _LOOK_S = 5
 _TABS = ("Q&A Explorer", "Performance Scores", "Domain Analysis", "Analysis & Insights")
-
-
-@st.cache_resource(max_entries=2, show_spinner="reading the runs …")
-def _loaded(paths: tuple[str, ...], benchmarks: tuple[str, ...], level: float, stamped: object) -> tuple[Book, object]:
-    book = load([Path(path) for path in paths], benchmarks, level)
-    return book, frame(book)
 
 
 def main() -> None:
@@ -30,7 +24,8 @@ def main() -> None:
     told = json.loads(os.environ[VARIABLE])
     paths = [Path(path) for path in told["runs"]]
     seen = stamp(paths)
-    book, found = _loaded(tuple(told["runs"]), tuple(told["benchmarks"]), told["level"], seen)
+    with st.spinner("reading the runs …"):
+        book, found = loaded(told["runs"], told["benchmarks"], told["level"], seen)
     st.html("<style>.stMainBlockContainer { padding-top: 2.5rem; }</style>")
     st.title(", ".join(book.benchmarks) or "no results yet", anchor=False)
     _states(book)

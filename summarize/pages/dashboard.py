@@ -71,4 +71,4 @@ def main(config: DashboardConfig) -> int:
     words = [f"--{name}={value}" for name, value in options.items() if value != ""]
     sys.stdout.flush()
     app = Path(__file__).with_name("app.py")
-    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(app), *words])
+    os.execv(sys.executable, [sys.executable, "-m", "summarize.pages.serve", "run", str(app), *words])
