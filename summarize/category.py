@@ -199,7 +199,8 @@ _HEAD = ("  benchmark", "metric", "questions", "seeds", "value, 95 %", "chance",
 
 def _cells(line: Line) -> tuple[str, ...]:
     asked = f"{line.questions}" if line.of in (None, line.questions) else f"{line.questions} of {line.of}"
-    value = _shown(line.found, line.found.metric) if line.found.missing is None else "not known"
+    metric = entries.primary_metric(benchmarks.find(line.benchmark))
+    value = _shown(line.found, metric) if line.found.missing is None else "not known"
     over = "" if line.over_chance.value is None else f"{100 * line.over_chance.value:.1f}"
     chance = "" if line.chance is None else f"{100 * line.chance:.1f}"
     graded = f"{100 * line.coverage:.0f}%"
@@ -211,7 +212,7 @@ def _metric_lines(run: Run, category: CategoryConfig) -> list[str]:
     found = []
     for name in category.evaluation_config.metrics:
         value = metric_of(run, category, name)
-        found.append(f"{name}: {value.missing}" if value.value is None else f"{name}: {_shown(value, name)}")
+        found.append(f"{name}: {value.missing}" if value.value is None else f"{name}: {_shown(value, entries.metric(name))}")
     return found
 
 
@@ -243,14 +244,13 @@ def _measures(metric: MetricConfig, benchmark: BenchmarkConfig) -> bool:
     return own.name == metric.name or metric.column.startswith("score_") or metric.column == f"{benchmark.judge}_correct"
 
 
-def _shown(found: Value, metric: str = "") -> str:
+def _shown(found: Value, metric: MetricConfig | None = None) -> str:
     """In per cent; a rating on its own scale, which is said."""
     if found.value is None:
         return f"none ({found.missing})"
-    rated = entries.metric(metric) if metric else None
-    if rated is not None and rated.statistic == "rubric":
+    if metric is not None and metric.statistic == "rubric":
         ends = "" if found.low is None or found.high is None else f" [{found.low:.2f}, {found.high:.2f}]"
-        return f"{found.value:.2f}{ends} of {rated.low:g} to {rated.high:g}"
+        return f"{found.value:.2f}{ends} of {metric.low:g} to {metric.high:g}"
     ends = "" if found.low is None or found.high is None else f" [{100 * found.low:.1f}, {100 * found.high:.1f}]"
     return f"{100 * found.value:.1f}{ends}"
 
