@@ -19,8 +19,9 @@ _PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # A header that asks for more is no minute's limit but a day's: waiting for it is the user's decision.
 _LONGEST_S = 600.0
-# What was sent longer ago is in no window that still counts.
+# What was sent longer ago is in no window that still counts; it is known to the second.
 _MINUTE_S = 60.0
+_GRAIN_S = 1.0
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class Pace:
         self._clock = clock
         self._windows: dict[str, _Window] = {}
         self._sent = Mark()
-        # Those of the last minute, with their moments, and where it began.
+        # The last one of each second of the last minute, and where that began: a local server takes thousands a second.
         self._recent: deque[tuple[float, Mark]] = deque()
         self._before = Mark()
         self.waited_s = 0.0
@@ -74,7 +75,8 @@ class Pace:
         while self._recent and self._recent[0][0] < now - _MINUTE_S:
             self._before = self._recent.popleft()[1]
         self._sent = Mark(self._sent.requests + 1, self._sent.tokens + tokens)
-        self._recent.append((now, self._sent))
+        began = self._recent.pop()[0] if self._recent and now - self._recent[-1][0] < _GRAIN_S else now
+        self._recent.append((began, self._sent))
         return self._sent
 
     def _later(self, kind: str, mark: Mark) -> float:
