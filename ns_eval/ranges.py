@@ -5,7 +5,7 @@ from __future__ import annotations
 from ns_eval.errors import UsageError
 
 # Key -> (least, most). A time of nothing would end every request; a port of 0 is a free one.
-_RANGES: dict[str, tuple[float, float | None]] = {
+RANGES: dict[str, tuple[float, float | None]] = {
     "max_concurrent_requests": (1, None),
     "starting_seed": (0, None),
     "budget_usd": (0, None),
@@ -36,7 +36,7 @@ def check_ranges(config: object) -> None:
     Raises:
         UsageError: a number outside its range; the key is named.
     """
-    for key, (least, most) in _RANGES.items():
+    for key, (least, most) in RANGES.items():
         value = config
         for name in key.split("."):
             value = getattr(value, name, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,10 @@ from ns_eval.compose import compose, overrides
 from ns_eval.config import BenchmarkConfig, ServerConfig, TemplateConfig
 from ns_eval.errors import UsageError
 from ns_eval.grading import build_judge
-from ns_eval.options import GenerateConfig
+from ns_eval.options import EvalConfig, GenerateConfig
+from ns_eval.ranges import RANGES
 from ns_eval.resources import conf_file, conf_names
-from ns_eval.schema import build, load_yaml
+from ns_eval.schema import build, field_types, load_yaml
 from ns_eval.server_commands import StartServerConfig
 
 
@@ -140,3 +142,11 @@ def test_a_name_that_is_taken_is_refused_and_a_shipped_one_that_is_hidden_is_sai
             benchmarks.find("HumanEval")
     finally:
         benchmarks._aliases.cache_clear()
+
+
+def test_every_range_is_that_of_a_key_of_the_evaluation() -> None:
+    for key in RANGES:
+        schema: Any = EvalConfig
+        for name in key.split("."):
+            assert name in field_types(schema), key
+            schema = field_types(schema)[name]
