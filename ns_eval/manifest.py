@@ -16,9 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from ns_eval.errors import DataError
 from ns_eval.files import write_text
-from ns_eval.records import Json
+from ns_eval.records import Json, read_record
 
 _LIBRARIES = ("ns-eval", "math-verify", "sympy", "xllamacpp", "vllm", "sglang", "tensorrt-llm")
 # The words of a command that was called from Python, whose process has other ones.
@@ -61,13 +60,7 @@ def read(output_dir: Path) -> Manifest:
     Raises:
         DataError: run.json is not ours.
     """
-    path = path_of(output_dir)
-    if not path.exists():
-        return Manifest([])
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
-        raise DataError(f"{path}: not a run's manifest ({error})", hint=f"mv {path} {path}.broken") from error
+    return read_record(path_of(output_dir), Manifest) or Manifest([])
 
 
 def begin(

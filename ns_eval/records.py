@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
+import msgspec
 import orjson
 
 from ns_eval.errors import DataError
 from ns_eval.files import replacing
 
+T = TypeVar("T")
 # A row's free part is JSON: Any, because JSON is recursive and every reader checks what it takes out.
 Json: TypeAlias = Any
 Status = Literal["ok", "no_answer", "truncated", "filtered", "error"]
@@ -212,6 +214,20 @@ def loads(line: bytes) -> dict[str, Json]:
     if not isinstance(row, dict):
         raise ValueError(f"expected a JSON object, found {type(row).__name__}")
     return row
+
+
+def read_record(path: Path, kind: type[T]) -> T | None:
+    """What a run wrote into a JSON file of its own; None where there is none.
+
+    Raises:
+        DataError: the file holds something else.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise DataError(f"{path}: not what a run writes there ({error})", hint=f"mv {path} {path}.broken") from error
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Json]]]:

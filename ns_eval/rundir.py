@@ -20,7 +20,7 @@ import msgspec
 
 from ns_eval.errors import DataError, UsageError
 from ns_eval.files import write_text
-from ns_eval.records import Json
+from ns_eval.records import Json, read_record
 from ns_eval.seed_file import output_name
 
 _OUTPUT = re.compile(r"output(?:-rs(\d+))?\.jsonl")
@@ -51,7 +51,7 @@ def expect(folder: Path, expected: Expected, *, force: bool = False) -> None:
     path = folder / "expected.json"
     # As JSON knows them, or a tuple would differ from the list that it became on disk.
     expected = msgspec.json.decode(msgspec.json.encode(expected), type=Expected)
-    before = _read_expected(path)
+    before = read_record(path, Expected)
     seeds = list(expected.seeds)
     if before is not None:
         differing = _differing(before.settings, expected.settings)
@@ -82,7 +82,7 @@ def outputs(folder: Path, seeds: Sequence[int | None] | None = None) -> dict[int
     if not found:
         unfinished = " (only unfinished -async files: run the evaluation to its end)" if list(folder.glob("*-async")) else ""
         raise DataError(f"{folder}: no output*.jsonl in it{unfinished}", hint="--input_dir=out/eval-results/<benchmark>")
-    expected = _read_expected(folder / "expected.json")
+    expected = read_record(folder / "expected.json", Expected)
     wanted = seeds if seeds is not None else expected.seeds if expected else tuple(found)
     missing = [seed for seed in wanted if seed not in found]
     if missing:
@@ -103,14 +103,14 @@ def _outputs_in(folder: Path) -> dict[int | None, Path]:
 
 def expect_derived(source: Path, folder: Path) -> None:
     """Records of a folder that was made of another one's outputs what that one expects, for the seeds that are there."""
-    expected = _read_expected(source / "expected.json")
+    expected = read_record(source / "expected.json", Expected)
     if expected is not None:
         _write_expected(folder, dataclasses.replace(expected, seeds=tuple(_outputs_in(folder))))
 
 
 def question_set(folder: Path) -> Json:
     """What tells the questions of a benchmark's folder from others: their fingerprint, or nothing where no run wrote it."""
-    expected = _read_expected(folder / "expected.json")
+    expected = read_record(folder / "expected.json", Expected)
     return None if expected is None else expected.settings.get("questions")
 
 
@@ -122,15 +122,6 @@ def set_aside(folder: Path) -> None:
     while (aside := folder.with_name(f"{folder.name}-logs-before-{number}")).exists():
         number += 1
     folder.rename(aside)
-
-
-def _read_expected(path: Path) -> Expected | None:
-    if not path.exists():
-        return None
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Expected)
-    except msgspec.DecodeError as error:
-        raise DataError(f"{path}: not what a run writes there ({error})", hint=f"mv {path} {path}.broken") from error
 
 
 def _differing(before: Mapping[str, Json], now: Mapping[str, Json]) -> list[str]:

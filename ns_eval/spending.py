@@ -14,7 +14,7 @@ import msgspec
 from ns_eval.config import PriceConfig
 from ns_eval.errors import BudgetError, DataError, UsageError
 from ns_eval.files import replacing
-from ns_eval.records import Generation
+from ns_eval.records import Generation, read_record
 
 _MILLION = 1e6
 # What sums of floats leave over, in dollars.
@@ -66,12 +66,7 @@ def read_spent(path: Path) -> Spent:
     Raises:
         DataError: the file is not what a job writes.
     """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Spent)
-    except FileNotFoundError:
-        return Spent()
-    except msgspec.DecodeError as error:
-        raise DataError(f"{path}: not what a job writes there ({error})", hint=f"mv {path} {path}.broken") from error
+    return read_record(path, Spent) or Spent()
 
 
 def is_sold(price: PriceConfig) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ns_eval import benchmarks, manifest, questions
 from ns_eval.errors import DataError, UsageError
 from ns_eval.grading import build_judge
-from ns_eval.records import Json, Sample, loads, read_jsonl, sample_from_row
+from ns_eval.records import Json, Sample, read_jsonl, read_record, sample_from_row
 from ns_eval.scores import find_outputs
 from summarize import text_likelihood
 from summarize.discover import discover
@@ -192,11 +192,7 @@ def _evaluator(judge: Mapping[str, Any], extra: Extra) -> Evaluator:
 
 
 def _expected(folder: Path) -> Mapping[str, Json]:
-    path = folder / "expected.json"
-    try:
-        return loads(path.read_bytes()) if path.exists() else {}
-    except ValueError as error:
-        raise DataError(f"{path}: not what a run writes there ({error})", hint=f"mv {path} {path}.broken") from error
+    return read_record(folder / "expected.json", dict) or {}
 
 
 def _read(folder: Path) -> _Run:

@@ -7,11 +7,11 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from ns_eval.errors import DataError
+from ns_eval.records import read_record
 from ns_eval.scores.lines import Line, LineVerdict, SeedOutput, find_outputs, read_lines
 from ns_eval.scores.table import (
     FORMAT,
@@ -33,7 +33,6 @@ from ns_eval.scores.table import (
 NAME = "scores.parquet"
 # The name of a question without an `id`: its line. Zero-padded, so that names sort like lines.
 _POSITION = "#{:06d}"
-T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _JUDGEMENT = re.compile(r"[\s*_`\"']*(yes|no)\b", re.IGNORECASE)
 
@@ -135,8 +134,8 @@ def _refuse_unequal(counts: Mapping[SeedOutput, int]) -> None:
 
 def _with_expected(meta: Meta, folder: Path) -> Meta:
     """What the run wrote beside its output files."""
-    judging = _beside(folder / "judging.json", _Judging)
-    expected = _beside(folder / "expected.json", _Expected)
+    judging = read_record(folder / "judging.json", _Judging)
+    expected = read_record(folder / "expected.json", _Expected)
     if judging is not None:
         meta = dataclasses.replace(meta, scale=judging.scale)
     if expected is None:
@@ -148,15 +147,6 @@ def _with_expected(meta: Meta, folder: Path) -> Meta:
         metric_type=expected.metric_type,
         upstream_rows=expected.upstream_rows,
     )
-
-
-def _beside(path: Path, kind: type[T]) -> T | None:
-    if not path.exists():
-        return None
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except msgspec.DecodeError as error:
-        raise DataError(f"{path}: not what a run writes there ({error})", hint=f"mv {path} {path}.broken") from error
 
 
 def _read_seed(output: SeedOutput, seen: dict[str, str]) -> dict[str, Row]:
